@@ -1,0 +1,1 @@
+"""A pytest plugin: fixtures for tests against the embedded host."""
