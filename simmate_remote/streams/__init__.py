@@ -1,0 +1,11 @@
+"""Streams that outlive the carriers they travel on: one framed protocol, the same at both ends.
+
+- :mod:`.frames`: what travels, and how a carrier's bytes become frames again.
+- :mod:`.sending`, :mod:`.receiving`: the two halves of one stream; offsets, acknowledgement, credit.
+- :mod:`.multiplexer`: the protocol's state, without any input or output.
+- :mod:`.conversation`: the same on asyncio: carriers underneath, streams that look like asyncio transports on top.
+- :mod:`.splice`: joins a stream and a socket.
+- :mod:`.calls`: requests and answers over any of them.
+
+The package uses the standard library alone, for the keeper runs it on the host. docs/protocol.md describes the protocol.
+"""

@@ -1,0 +1,241 @@
+"""The end of a carrier: the handshake that joins it to a conversation, and the watch for a silent loss."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, cast
+
+from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.conversation import CarrierEnd, Conversation
+from simmate_remote.streams.frames import HEADER, MAX_CONTROL_PAYLOAD, Frame, FrameReader, Kind, encode
+
+logger = logging.getLogger(__name__)
+
+PROTOCOL_VERSION = 1
+HANDSHAKE_TIMEOUT = 30.0
+
+
+@dataclass(frozen=True)
+class Keepalive:
+    """How a silent loss is noticed.
+
+    Args:
+        interval: Seconds of silence after which the other end is asked.
+        tries: Unanswered questions after which the carrier is lost.
+    """
+
+    interval: float = 5.0
+    tries: int = 3
+
+
+class _Carrier(asyncio.Protocol, CarrierEnd):
+    """What both ends of a carrier do once they have agreed."""
+
+    def __init__(self) -> None:
+        self.full = False
+        self.conversation: Conversation | None = None
+        self.number = 0
+        self.keepalive = Keepalive()
+        self._transport: asyncio.Transport | None = None
+        self._head = bytearray()
+        self._heard = 0.0
+        self._asked = 0
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._timer = self._loop.call_later(HANDSHAKE_TIMEOUT, self.abort)
+
+    def data_received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        if self.conversation is not None:
+            self.conversation.receive(self.number, data)
+            return
+        self._head += data
+        try:
+            found = _first_frame(self._head)
+            if found is not None:
+                frame, rest = found
+                self._head.clear()
+                self.agree(frame)
+                if rest:
+                    self.data_received(rest)
+        except ProtocolError as error:
+            logger.warning("a carrier is refused: %s", error.what)
+            self.failed(error)
+
+    def agree(self, frame: Frame) -> None:
+        """Take the first frame of the other end."""
+        raise NotImplementedError
+
+    def failed(self, error: ProtocolError) -> None:
+        """End a carrier whose handshake failed."""
+        self.abort()
+
+    def join(self, conversation: Conversation, number: int) -> None:
+        """Let the conversation use this carrier from now on."""
+        assert self._transport is not None
+        self.conversation, self.number = conversation, number
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(self.keepalive.interval, self._watch)
+        conversation.attach(number, self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.conversation is not None:
+            self.conversation.lose(self.number)
+
+    def pause_writing(self) -> None:
+        self.full = True
+
+    def resume_writing(self) -> None:
+        self.full = False
+        if self.conversation is not None:
+            self.conversation.pump()
+
+    def send(self, frames: list[bytes | memoryview]) -> None:
+        assert self._transport is not None
+        self._transport.write(b"".join(frames))
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def answered(self) -> None:
+        self._asked = 0
+
+    def _watch(self) -> None:
+        """Ask when nothing was heard for a while, and give up when nothing answers."""
+        assert self.conversation is not None
+        interval = self.keepalive.interval
+        silence = self._loop.time() - self._heard
+        if silence < interval:
+            self._asked = 0
+            self._timer = self._loop.call_later(interval - silence, self._watch)
+        elif self._asked >= self.keepalive.tries:
+            logger.info("carrier %d is lost: no answer for %.0f s", self.number, silence)
+            self.abort()
+        else:
+            self._asked += 1
+            self.conversation.ping(self.number)
+            self._timer = self._loop.call_later(interval, self._watch)
+
+
+class NearCarrier(_Carrier):
+    """The end that makes carriers: it says first who it is.
+
+    Args:
+        conversation: What the carrier shall belong to.
+        keepalive: How a silent loss is noticed, at both ends.
+    """
+
+    def __init__(self, conversation: Conversation, keepalive: Keepalive) -> None:
+        super().__init__()
+        self.joined: asyncio.Future[dict[str, Any]] = self._loop.create_future()
+        self.keepalive = keepalive
+        self._wanted = conversation
+        self._planned_number = conversation.next_carrier_number()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        hello = {
+            "protocol": PROTOCOL_VERSION,
+            "conversation": self._wanted.token,
+            "carrier": self._planned_number,
+            "alive": self._wanted.carriers,
+            "keepalive": [self.keepalive.interval, self.keepalive.tries],
+        }
+        self.send([encode(Kind.HELLO, payload=json.dumps(hello).encode())])
+
+    def agree(self, frame: Frame) -> None:
+        answer = _payload(frame)
+        if frame.kind is Kind.REFUSE:
+            raise ProtocolError(str(answer.get("reason", "the other end refused, without a reason")))
+        if frame.kind is not Kind.WELCOME:
+            raise ProtocolError(f"a {frame.kind.name} frame where WELCOME was due")
+        self.join(self._wanted, self._planned_number)
+        self.joined.set_result(answer)
+
+    def failed(self, error: ProtocolError) -> None:
+        if not self.joined.done():
+            self.joined.set_exception(error)
+        super().failed(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if not self.joined.done():
+            error = ProtocolError("the carrier ended before the keeper had answered")
+            error.__cause__ = exc
+            self.joined.set_exception(error)
+
+
+class FarCarrier(_Carrier):
+    """The end on the host: it finds the conversation that a carrier belongs to.
+
+    Args:
+        find: Gives the conversation of a token, a new one if the token is new.
+        about: What this end says of itself in its answer.
+    """
+
+    def __init__(self, find: Callable[[str], Conversation], about: Callable[[], dict[str, Any]]) -> None:
+        super().__init__()
+        self._find = find
+        self._about = about
+
+    def agree(self, frame: Frame) -> None:
+        hello = _payload(frame)
+        if frame.kind is not Kind.HELLO or hello.get("protocol") != PROTOCOL_VERSION:
+            raise ProtocolError(
+                f"the keeper speaks protocol {PROTOCOL_VERSION}, and was greeted in {hello.get('protocol')!r}"
+            )
+        try:
+            token, number = str(hello["conversation"]), int(hello["carrier"])
+            alive = [int(each) for each in hello["alive"]]
+            interval, tries = hello["keepalive"]
+            # Twice as patient as the near end, which is the one that can make another carrier.
+            self.keepalive = Keepalive(max(0.05, float(interval)) * 2, max(1, int(tries)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProtocolError("a HELLO frame that lacks something") from error
+        if len(token) < 32:
+            raise ProtocolError("a HELLO frame whose conversation has no secret")
+        conversation = self._find(token)
+        conversation.keep_only(alive)
+        self.send([encode(Kind.WELCOME, payload=json.dumps({"protocol": PROTOCOL_VERSION, **self._about()}).encode())])
+        self.join(conversation, number)
+
+    def failed(self, error: ProtocolError) -> None:
+        self.send([encode(Kind.REFUSE, payload=json.dumps({"reason": error.what}).encode())])
+        if self._transport is not None:
+            self._transport.close()
+
+
+def _first_frame(head: bytearray) -> tuple[Frame, bytes] | None:
+    """Split a carrier's first bytes into its first frame and the rest, or give None if the frame is not complete."""
+    if len(head) < HEADER.size:
+        return None
+    length = HEADER.unpack_from(head)[3]
+    if length > MAX_CONTROL_PAYLOAD:
+        raise ProtocolError(f"a first frame of {length} bytes is longer than allowed")
+    if len(head) < HEADER.size + length:
+        return None
+    frames = list(FrameReader().read(bytes(head[: HEADER.size + length])))
+    if len(frames) != 1:
+        raise ProtocolError("the first frame is no greeting")
+    return frames[0], bytes(head[HEADER.size + length :])
+
+
+def _payload(frame: Frame) -> dict[str, Any]:
+    try:
+        data = json.loads(bytes(frame.payload))
+    except ValueError as error:
+        raise ProtocolError("a greeting that cannot be read") from error
+    if not isinstance(data, dict):
+        raise ProtocolError("a greeting that cannot be read")
+    return data

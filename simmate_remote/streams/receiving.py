@@ -1,0 +1,102 @@
+"""The receiving half of a stream: any order in, the right order out, and never more than was granted."""
+
+from __future__ import annotations
+
+from simmate_remote.errors import ProtocolError
+
+MAX_PIECES_AHEAD = 4096
+
+
+class ReceivingHalf:
+    """Bytes on their way from the other end.
+
+    Args:
+        window: Bytes that the other end may send beyond what the application has taken.
+    """
+
+    def __init__(self, window: int) -> None:
+        self.window = window
+        self.received = 0
+        self.consumed = 0
+        self.end: int | None = None
+        self.told_received = 0
+        self.told_credit = window
+        self._ahead: dict[int, memoryview] = {}
+        self._bytes_ahead = 0
+
+    @property
+    def credit(self) -> int:
+        """The offset up to which the other end may send."""
+        return self.consumed + self.window
+
+    @property
+    def done(self) -> bool:
+        """Whether the end has been reached, with nothing missing before it."""
+        return self.end is not None and self.received == self.end + 1
+
+    @property
+    def owes_acknowledgement(self) -> bool:
+        """Whether so much has come, or was taken, since the last word that another is due."""
+        return (
+            self.received - self.told_received >= self.window // 64
+            or self.credit - self.told_credit >= self.window // 4
+            or (self.done and self.told_received < self.received)
+        )
+
+    def receive(self, offset: int, data: memoryview | bytes) -> list[memoryview]:
+        """Take bytes from a carrier and give those that are now in order.
+
+        Raises:
+            ProtocolError: The bytes exceed the credit, lie behind the end, or are too scattered.
+        """
+        end = offset + len(data)
+        if end > self.credit:
+            raise ProtocolError(f"bytes up to {end} were sent, and {self.credit} was the credit")
+        if self.end is not None and end > self.end:
+            raise ProtocolError(f"bytes up to {end} were sent behind the end at {self.end}")
+        if end <= self.received:
+            return []
+        view = memoryview(data)
+        if offset > self.received:
+            known = self._ahead.get(offset)
+            if known is None or len(known) < len(view):
+                # A copy: a view would keep alive all that the carrier delivered together with it.
+                self._ahead[offset] = memoryview(bytes(view))
+                self._bytes_ahead += len(view) - (len(known) if known else 0)
+            if len(self._ahead) > MAX_PIECES_AHEAD or self._bytes_ahead > 4 * self.window:
+                raise ProtocolError("more bytes came out of order than any loss of a carrier explains")
+            return []
+        ordered = [view[self.received - offset :]]
+        self.received = end
+        if self._ahead:
+            ordered += self._close_gaps()
+        self._reach_end()
+        return ordered
+
+    def finish(self, offset: int) -> None:
+        """Learn where the stream ends.
+
+        Raises:
+            ProtocolError: The end moved, or bytes behind it came before.
+        """
+        furthest = max([self.received, *(start + len(piece) for start, piece in self._ahead.items())])
+        if (self.end is None and offset < furthest) or (self.end is not None and offset != self.end):
+            raise ProtocolError(f"the end of the stream is said to be at {offset}, which cannot be")
+        self.end = offset
+        self._reach_end()
+
+    def _close_gaps(self) -> list[memoryview]:
+        ordered = []
+        for start in sorted(self._ahead):
+            if start > self.received:
+                break
+            piece = self._ahead.pop(start)
+            self._bytes_ahead -= len(piece)
+            if start + len(piece) > self.received:
+                ordered.append(piece[self.received - start :])
+                self.received = start + len(piece)
+        return ordered
+
+    def _reach_end(self) -> None:
+        if self.received == self.end:
+            self.received += 1

@@ -1,0 +1,74 @@
+"""A splice joins two connections, a stream and a socket: what arrives at one is written to the other."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+
+class Splice(asyncio.Protocol):
+    """One side of a splice; :func:`splice` makes both.
+
+    Back pressure goes through: when one side's writer is full, the other side stops reading. A half close goes
+    through as a half close, a reset as a reset.
+    """
+
+    def __init__(self) -> None:
+        self.other: Splice = self
+        self.transport: asyncio.Transport | None = None
+        self.early: list[bytes] = []
+        self.end_early = False
+        self.over = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        if self.other.transport is None:
+            return
+        for data in self.early:
+            self.transport.write(data)
+        self.early.clear()
+        if self.end_early:
+            self.transport.write_eof()
+        self.other.transport.resume_reading()
+
+    def data_received(self, data: bytes) -> None:
+        target = self.other.transport
+        if target is None:
+            assert self.transport is not None
+            self.other.early.append(data)
+            self.transport.pause_reading()
+        else:
+            target.write(data)
+
+    def eof_received(self) -> bool:
+        target = self.other.transport
+        if target is None:
+            self.other.end_early = True
+        elif not target.is_closing():
+            target.write_eof()
+        return True
+
+    def pause_writing(self) -> None:
+        if self.other.transport is not None:
+            self.other.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self.other.transport is not None and not self.other.over:
+            self.other.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.over = True
+        target = self.other.transport
+        if target is None or self.other.over:
+            return
+        if exc is None:
+            target.close()
+        else:
+            target.abort()
+
+
+def splice() -> tuple[Splice, Splice]:
+    """Make the two protocols of a splice; either connection may be made first."""
+    one, two = Splice(), Splice()
+    one.other, two.other = two, one
+    return one, two
