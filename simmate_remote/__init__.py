@@ -1,0 +1,43 @@
+"""A distant computer that feels near: Dask, its dashboard and workflows over one SSH login."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from simmate_remote.version import __version__
+
+if TYPE_CHECKING:
+    from simmate_remote.inventory import Host, load_host
+    from simmate_remote.link import Prompt
+    from simmate_remote.session.connection import Connection, connect
+    from simmate_remote.session.remote_cluster import RemoteCluster
+    from simmate_remote.workflows import report_progress
+
+__all__ = [
+    "Connection",
+    "Host",
+    "Prompt",
+    "RemoteCluster",
+    "__version__",
+    "connect",
+    "load_host",
+    "report_progress",
+]
+
+_PLACES = {
+    "Connection": "simmate_remote.session.connection",
+    "Host": "simmate_remote.inventory",
+    "Prompt": "simmate_remote.link",
+    "RemoteCluster": "simmate_remote.session.remote_cluster",
+    "connect": "simmate_remote.session.connection",
+    "load_host": "simmate_remote.inventory",
+    "report_progress": "simmate_remote.workflows",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # On demand: the keeper on the host imports this package too, and has nothing but the standard library.
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

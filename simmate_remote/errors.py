@@ -91,8 +91,7 @@ class SimmateRemoteError(Exception):
             lines.append(f"  since:     {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(self.since))}")
         if self.meanwhile:
             lines.append(f"  meanwhile: {self.meanwhile}")
-        for remedy in self.remedies:
-            lines.append(f"  next:      {remedy.command}" + (f"    ({remedy.why})" if remedy.why else ""))
+        lines += [f"  next:      {each.command}" + (f"    ({each.why})" if each.why else "") for each in self.remedies]
         if self.detail:
             lines += ["  " + line for line in self.detail.rstrip().splitlines()]
         return "\n".join(lines)

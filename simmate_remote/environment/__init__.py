@@ -1,0 +1,1 @@
+"""The Python environment on the host, compared with the one here."""

@@ -7,5 +7,5 @@
 - :mod:`.splice`: joins a stream and a socket.
 - :mod:`.calls`: requests and answers over any of them.
 
-The package uses the standard library alone, for the keeper runs it on the host. docs/protocol.md describes the protocol.
+The package uses the standard library alone, for the keeper runs it on the host; see docs/protocol.md.
 """

@@ -1,0 +1,11 @@
+"""What to run, and running it: here, on all cores, or on a host. Knows no session.
+
+What a function's own code may want is imported here; the rest is in :mod:`~simmate_remote.workflows.target` (which
+function), :mod:`~simmate_remote.workflows.parameters` (with what) and :mod:`~simmate_remote.workflows.running`.
+"""
+
+from __future__ import annotations
+
+from simmate_remote.workflows.progress import report_progress
+
+__all__ = ["report_progress"]

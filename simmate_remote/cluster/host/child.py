@@ -1,0 +1,107 @@
+"""The frame of a scheduler's or a nanny's process: output to its log, configuration, ready, close, end with the parent.
+
+The nursery imports this module, so distributed is imported only inside the functions, which run in the child.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+
+class Role(Protocol):
+    """A server of distributed, as far as the frame knows it."""
+
+    async def close(self) -> None:
+        """End the server and what it started."""
+
+    async def finished(self) -> None:
+        """Wait until the server has ended."""
+
+
+Starter = Callable[[dict[str, Any]], Awaitable[tuple[Role, dict[str, Any]]]]
+
+
+def run_scheduler(configuration: dict[str, Any], connection: Connection[Any, Any]) -> None:
+    """Be the scheduler."""
+    from simmate_remote.cluster.host.roles import start_scheduler
+
+    _run(configuration, connection, start_scheduler)
+
+
+def run_worker(configuration: dict[str, Any], connection: Connection[Any, Any]) -> None:
+    """Be a nanny, whose worker process is forked from the same fork server."""
+    from simmate_remote.cluster.host.roles import start_worker
+
+    _share_fork_server()
+    _run(configuration, connection, start_worker)
+
+
+def redirect_output(path: str) -> None:
+    """Let everything that this process writes to stdout and stderr go to a file, however much it is."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+
+
+def _share_fork_server() -> None:
+    """Let this process fork from the server that it was forked from, instead of starting one more.
+
+    ``multiprocessing.forkserver.ensure_running`` promises as much in its docstring, and starts a second server, with a
+    second import of everything, since it looks for a process id that only the first parent knows. All else that it
+    needs is there. Where a later Python has other names for these, it starts a second server again, and is right.
+    """
+    from multiprocessing import forkserver
+
+    server = getattr(forkserver, "_forkserver", None)
+    if getattr(server, "_forkserver_address", None) and getattr(server, "_forkserver_alive_fd", None) is not None:
+        server.ensure_running = lambda: None  # type: ignore[union-attr]
+
+
+def _run(configuration: dict[str, Any], connection: Connection[Any, Any], start: Starter) -> None:
+    os.setpgid(0, 0)
+    redirect_output(configuration["log"])
+    # A terminal's Ctrl-C is not ours to obey, and SIGTERM means a close in good order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    import dask.config
+
+    dask.config.update(dask.config.config, configuration["dask"])
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(configuration, connection, start))
+
+
+async def _serve(configuration: dict[str, Any], connection: Connection[Any, Any], start: Starter) -> None:
+    loop = asyncio.get_running_loop()
+    closing = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, closing.set)
+    loop.add_reader(connection.fileno(), closing.set)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    loop.add_reader(parent.sentinel, closing.set)
+    try:
+        role, about = await start(configuration)
+    except Exception as error:  # noqa: BLE001 - the parent passes it on, whatever it is
+        connection.send({"failed": f"{type(error).__name__}: {error}", "traceback": traceback.format_exc()})
+        return
+    with contextlib.suppress(OSError):
+        connection.send(about)
+    finished = loop.create_task(role.finished())
+    asked = loop.create_task(closing.wait())
+    await asyncio.wait({finished, asked}, return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if not finished.done():
+        logging.getLogger(__name__).info("closing, since the parent asked for it or is gone")
+        await role.close()
+    finished.cancel()

@@ -1,0 +1,191 @@
+"""The nursery: the parent of scheduler and nannies on the host; it starts them when it is called, and ends with them.
+
+Importing distributed takes 0.6 s. It is done once, in multiprocessing's fork server; the scheduler, each nanny and each
+nanny's worker are forked from that, which takes milliseconds and lets them share memory. The nursery itself imports
+nothing of it: it waits on its stdin for calls of the keeper, and when that ends everything here ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import multiprocessing
+import multiprocessing.connection
+import os
+import sys
+import time
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from typing import Any
+
+from simmate_remote.cluster.host import child
+from simmate_remote.errors import KeeperError
+from simmate_remote.streams.calls import Caller
+
+logger = logging.getLogger(__name__)
+START_TIMEOUT = 90.0
+GRACE = 8.0
+
+
+class Child:
+    """A scheduler or a nanny.
+
+    Args:
+        name: ``scheduler``, or the worker's name.
+        process: Its process.
+        connection: The pipe on which it says that it is ready, and hears that it shall close.
+    """
+
+    def __init__(
+        self, name: str, process: ForkServerProcess, connection: multiprocessing.connection.Connection[Any, Any]
+    ) -> None:
+        self.name = name
+        self.process = process
+        self.since = time.time()
+        self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.ended = asyncio.Event()
+        self.asked_to_end = False
+        self._connection = connection
+
+    def hear(self) -> None:
+        """Take what the child says: that it is ready, or why it cannot be."""
+        try:
+            message = self._connection.recv()
+        except (EOFError, OSError):
+            asyncio.get_running_loop().remove_reader(self._connection.fileno())
+            return
+        if not self.ready.done():
+            if "failed" in message:
+                self.ready.set_exception(KeeperError(message["failed"], detail=message.get("traceback")))
+            else:
+                self.ready.set_result(message)
+
+    def close(self) -> None:
+        """Ask the child to close."""
+        with contextlib.suppress(OSError):
+            self._connection.send("close")
+
+    def forget(self) -> None:
+        """Release what the child held here."""
+        self.ended.set()
+        asyncio.get_running_loop().remove_reader(self._connection.fileno())
+        self._connection.close()
+        if not self.ready.done():
+            self.ready.set_exception(
+                KeeperError(f"{self.name} ended (exit code {self.process.exitcode}) before it was ready")
+            )
+
+
+class Nursery:
+    """Starts and ends the children, and tells the keeper when one ends by itself."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+        self._children: dict[str, Child] = {}
+        self._context: ForkServerContext = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["simmate_remote.cluster.host.preload"])
+        caller.handlers.update(start=self.start, stop=self.stop, listing=self.listing)
+
+    def warm_up(self) -> None:
+        """Let the fork server begin to import, long before the first child is wanted."""
+        from multiprocessing import forkserver
+
+        forkserver.ensure_running()
+
+    async def start(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
+        """Start a child, unless it lives already, and give what it says of itself once it is ready.
+
+        Args:
+            name: What it is called.
+            role: ``scheduler`` or ``worker``.
+            configuration: What :mod:`simmate_remote.cluster.host.child` expects for this role.
+        """
+        known = self._children.get(name)
+        if known is None:
+            here, there = multiprocessing.Pipe()
+            target = {"scheduler": child.run_scheduler, "worker": child.run_worker}[role]
+            process = self._context.Process(target=target, args=(configuration, there), name=name)
+            known = Child(name, process, here)
+            self._children[name] = known
+            await asyncio.to_thread(process.start)
+            there.close()
+            loop = asyncio.get_running_loop()
+            loop.add_reader(here.fileno(), known.hear)
+            loop.add_reader(process.sentinel, self._ended, known)
+        try:
+            about = await asyncio.wait_for(asyncio.shield(known.ready), START_TIMEOUT)
+        except TimeoutError:
+            await self.stop(name)
+            raise KeeperError(f"{name} was not ready after {START_TIMEOUT:.0f} s") from None
+        except KeeperError:
+            await self.stop(name)
+            raise
+        return {**about, "pid": known.process.pid, "since": known.since}
+
+    async def stop(self, name: str) -> None:
+        """End a child: asked first, then by SIGTERM, then by SIGKILL."""
+        known = self._children.get(name)
+        if known is None:
+            return
+        known.asked_to_end = True
+        for step in (known.close, known.process.terminate, known.process.kill):
+            step()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(known.ended.wait(), GRACE)
+                return
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Say which children live."""
+        return [
+            {"name": known.name, "pid": known.process.pid, "since": known.since, **known.ready.result()}
+            for known in self._children.values()
+            if known.ready.done() and known.ready.exception() is None
+        ]
+
+    async def stop_all(self) -> None:
+        """End every child, workers first."""
+        names = [name for name in self._children if name != "scheduler"]
+        await asyncio.gather(*(self.stop(name) for name in names))
+        await self.stop("scheduler")
+
+    def _ended(self, known: Child) -> None:
+        asyncio.get_running_loop().remove_reader(known.process.sentinel)
+        known.process.join()
+        self._children.pop(known.name, None)
+        known.forget()
+        if not known.asked_to_end:
+            self._caller.tell("event", event="child_ended", name=known.name, code=known.process.exitcode)
+
+
+async def main() -> None:
+    """Serve calls on stdin and stdout until stdin ends."""
+    loop = asyncio.get_running_loop()
+    caller = Caller()
+    nursery = Nursery(caller)
+    nursery.warm_up()
+    calls_in, calls_out = os.dup(0), os.dup(1)
+    # Whatever a library prints must not end up between the calls.
+    os.dup2(2, 1)
+    transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(calls_out, "wb", buffering=0))
+    caller.attach(transport)
+    await loop.connect_read_pipe(lambda: _Input(caller), os.fdopen(calls_in, "rb", buffering=0))
+    await caller.closed.wait()
+    await nursery.stop_all()
+
+
+class _Input(asyncio.Protocol):
+    """Passes on what comes on stdin; its write side is another pipe."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    def data_received(self, data: bytes) -> None:
+        self._caller.data_received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._caller.connection_lost(exc)
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    asyncio.run(main())

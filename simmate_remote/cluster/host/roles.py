@@ -1,0 +1,90 @@
+"""The scheduler and the nanny, as they run on the host: loopback, mutual TLS, no HTTP on TCP."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from distributed import Nanny, Security
+from distributed.diagnostics.plugin import SchedulerPlugin
+
+from simmate_remote.cluster.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
+from simmate_remote.cluster.host.child import redirect_output
+from simmate_remote.cluster.host.unsatisfiable import RefuseUnsatisfiable
+
+LOOPBACK = "127.0.0.1"
+DASHBOARD_PATIENCE = 2.0
+"""Seconds after which the dashboard is loaded even if no first result has come."""
+
+
+async def start_scheduler(configuration: dict[str, Any]) -> tuple[OwnerOnlyScheduler, dict[str, Any]]:
+    """Start the scheduler.
+
+    Args:
+        configuration: ``security`` (arguments of ``distributed.Security``), ``dashboard`` (path of a Unix socket),
+            ``resources`` (of each worker, name → amount).
+    """
+    scheduler = OwnerOnlyScheduler(
+        host=LOOPBACK, port=0, protocol="tls", security=Security(**configuration["security"])
+    )
+    await scheduler
+    await serve_pages(scheduler, Path(configuration["dashboard"]))
+    scheduler.add_plugin(RefuseUnsatisfiable(scheduler, configuration["resources"]))
+    first_result = FirstResult()
+    scheduler.add_plugin(first_result)
+    scheduler.dashboard_task = asyncio.create_task(_attach_dashboard_later(scheduler, first_result))
+    return scheduler, {"address": scheduler.address, "dashboard": configuration["dashboard"]}
+
+
+class FirstResult(SchedulerPlugin):  # type: ignore[misc]
+    """Notes when the first task has been computed."""
+
+    def __init__(self) -> None:
+        self.came = asyncio.Event()
+
+    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
+        if finish == "memory":
+            self.came.set()
+
+
+async def _attach_dashboard_later(scheduler: OwnerOnlyScheduler, first_result: FirstResult) -> None:
+    """Load the dashboard when it delays nobody: its import takes half a second, just when a first task waits."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(first_result.came.wait(), DASHBOARD_PATIENCE)
+    scheduler.remove_plugin(first_result.name)
+    await attach_dashboard(scheduler)
+
+
+class LoggingWorker(QuietWorker):
+    """A worker whose output, and that of its tasks, goes to its own log.
+
+    Args:
+        log: Path of the log.
+    """
+
+    def __init__(self, *args: Any, log: str, **kwargs: Any) -> None:
+        redirect_output(log)
+        super().__init__(*args, **kwargs)
+
+
+async def start_worker(configuration: dict[str, Any]) -> tuple[Nanny, dict[str, Any]]:
+    """Start a nanny and its worker.
+
+    Args:
+        configuration: ``security``, ``scheduler`` (address), ``name``, ``nthreads``, ``memory_limit`` (bytes or
+            ``auto``), ``resources`` (name → amount), ``local_directory``, ``log``.
+    """
+    nanny = Nanny(
+        configuration["scheduler"],
+        host=LOOPBACK,
+        protocol="tls",
+        security=Security(**configuration["security"]),
+        worker_class=LoggingWorker,
+        log=configuration["log"],
+        dashboard=False,
+        **{name: configuration[name] for name in ("name", "nthreads", "memory_limit", "resources", "local_directory")},
+    )
+    await nanny
+    return nanny, {"address": nanny.worker_address, "nanny": nanny.address}

@@ -1,0 +1,81 @@
+"""The first code of ours that runs on the host: it arrives on stdin, before anything of ours is there.
+
+It says which Python and which versions it found, takes the package if it is missing, and goes on to ``attach``. Each
+word to the near end is a line that begins with a nonce, so that whatever a login shell prints is passed over.
+"""
+
+import importlib.metadata
+import io
+import json
+import os
+import shutil
+import socket
+import sys
+import tempfile
+import zipfile
+from typing import Any
+
+
+def say(nonce: str, **words: Any) -> None:
+    """Send one line to the near end."""
+    sys.stdout.buffer.write(f"\n{nonce} {json.dumps(words)}\n".encode())
+    sys.stdout.buffer.flush()
+
+
+def versions(names: list[str]) -> dict[str, str | None]:
+    """Look up installed distributions without importing them, which would take most of a second."""
+    found: dict[str, str | None] = {}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def unpack(content: bytes, packages: str, name: str) -> None:
+    """Put the package in its place at once or not at all."""
+    place = tempfile.mkdtemp(dir=packages, prefix=".arriving-")
+    try:
+        zipfile.ZipFile(io.BytesIO(content)).extractall(place)
+        os.rename(place, os.path.join(packages, name))
+    except OSError:
+        shutil.rmtree(place, ignore_errors=True)
+        if not os.path.isdir(os.path.join(packages, name)):
+            raise
+
+
+def main() -> None:
+    """Hold the dialogue with :mod:`simmate_remote.keeper.launch`."""
+    request = json.loads(sys.stdin.buffer.readline())
+    nonce = request["nonce"]
+    os.umask(0o077)
+    try:
+        folder = os.path.join(os.path.expanduser("~"), os.path.expanduser(request["folder"]))
+        packages = os.path.join(folder, "packages")
+        os.makedirs(packages, mode=0o700, exist_ok=True)
+        here = os.path.join(packages, request["package"])
+        say(
+            nonce,
+            at="bootstrap",
+            python=list(sys.version_info[:3]),
+            executable=sys.executable,
+            hostname=socket.gethostname(),
+            versions=versions(request["distributions"]),
+            package=os.path.isdir(here),
+        )
+        word, _, size = sys.stdin.buffer.readline().decode().strip().partition(" ")
+        if word == "package":
+            unpack(sys.stdin.buffer.read(int(size)), packages, request["package"])
+        elif word != "go":
+            return
+        sys.path.insert(0, here)
+        from simmate_remote.keeper.attach import attach
+
+        attach(request, folder, here, lambda **words: say(nonce, **words))
+    except Exception as error:  # noqa: BLE001 - the near end shows it, whatever it is
+        say(nonce, at="failed", error=f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

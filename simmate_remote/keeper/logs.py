@@ -1,0 +1,81 @@
+"""Logs on the host: one file for each process, read in pieces, followed as they grow."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from simmate_remote.errors import KeeperError
+
+PIECE = 64 * 1024
+POLL = 0.2
+SESSIONS_KEPT = 5
+
+
+class Logs:
+    """The log files of one keeper.
+
+    Args:
+        folder: Our folder on the host; the files are in ``logs`` there, in a folder named by the time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        parent = folder / "logs"
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in sorted(parent.iterdir())[: -(SESSIONS_KEPT - 1)]:
+            shutil.rmtree(old, ignore_errors=True)
+        self.folder = parent / time.strftime("%Y-%m-%dT%H-%M-%S")
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+
+    def path(self, name: str) -> Path:
+        """Give the file of a process."""
+        if "/" in name or name.startswith("."):
+            raise KeeperError(f"{name!r} is no name of a log")
+        return self.folder / f"{name}.log"
+
+    def listing(self) -> list[dict[str, Any]]:
+        """Give names and sizes (in bytes) of what is there."""
+        return [{"name": path.stem, "size": path.stat().st_size} for path in sorted(self.folder.glob("*.log"))]
+
+    def tail(self, name: str, size: int = 4000) -> str:
+        """Give the last bytes of a log as text."""
+        path = self.path(name)
+        if not path.exists():
+            return ""
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - size))
+            return file.read().decode(errors="replace")
+
+    async def read(self, names: list[str] | None = None, *, last: int, follow: bool) -> AsyncIterator[dict[str, str]]:
+        """Yield pieces of logs, each with its process's name; go on for ever if ``follow``.
+
+        Args:
+            names: Which logs; default: all, those that appear later included.
+            last: How many of the bytes that are there now.
+            follow: Whether to go on with what is written from now on.
+        """
+        positions: dict[str, int] = {}
+        first = True
+        while True:
+            moved = False
+            for entry in self.listing():
+                name, size = entry["name"], entry["size"]
+                if names is not None and name not in names:
+                    continue
+                position = positions.setdefault(name, max(0, size - last) if first else 0)
+                if size > position:
+                    with self.path(name).open("rb") as file:
+                        file.seek(position)
+                        data = file.read(min(PIECE, size - position))
+                    positions[name] += len(data)
+                    moved = True
+                    yield {"name": name, "text": data.decode(errors="replace")}
+            first = False
+            if not moved:
+                if not follow:
+                    return
+                await asyncio.sleep(POLL)

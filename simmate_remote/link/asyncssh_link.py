@@ -1,0 +1,190 @@
+"""The link through asyncssh: no program needed, every question asked where ``connect`` was typed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shlex
+from collections.abc import Awaitable, Callable
+
+import asyncssh
+
+from simmate_remote.errors import ForbiddenByServerError, LinkLostError, Remedy
+from simmate_remote.link.base import Ask, Destination, Link, LinkReport, ProtocolT
+from simmate_remote.link.carrier import CommandSession, UnixSession
+from simmate_remote.link.failures import timed_out
+from simmate_remote.link.handshake import LoggedIn, log_in
+from simmate_remote.link.hop import Hop
+from simmate_remote.link.keys import Unlocked
+from simmate_remote.link.route import find_route
+from simmate_remote.link.text import printable
+
+WINDOW = 16 * 1024 * 1024
+"""Bytes that a host may send on one channel ahead of us; 2 MiB, the usual value, is 40 MB/s at 50 ms."""
+
+PACKET = 128 * 1024
+"""Bytes of one packet to us: at four times the usual size half the work is left, see docs/performance.md."""
+
+_FAREWELL = 2.0  # seconds for each hop to close
+
+# At its own levels below, asyncssh writes commands and user names, and at the lowest even what is typed.
+logging.getLogger("asyncssh").setLevel(logging.WARNING)
+
+
+async def connect(destination: Destination, ask: Ask | None = None) -> Link:
+    """Log in to a host, over its jump hosts if it has any.
+
+    Args:
+        destination: The host, and how patient to be.
+        ask: Answers the questions that only a person can answer; without it, nobody can be asked.
+
+    Raises:
+        LinkError: One of its subclasses for each way to fail; nothing is left open then.
+    """
+    link = AsyncSSHLink(destination)
+    unlocked: Unlocked = {}
+    try:
+        for hop in await find_route(destination):
+            await link.extend(hop, ask, unlocked)
+    except BaseException:
+        await link.close()
+        raise
+    return link
+
+
+class AsyncSSHLink(Link):
+    """One login, and the logins at jump hosts that lead to it.
+
+    Args:
+        destination: The host.
+    """
+
+    def __init__(self, destination: Destination) -> None:
+        self.destination = destination
+        self.report = LinkReport()
+        self._way: list[LoggedIn] = []
+        self._lost: asyncio.Future[LinkLostError] = asyncio.get_running_loop().create_future()
+
+    async def extend(self, hop: Hop, ask: Ask | None, unlocked: Unlocked) -> None:
+        """Log in to the next machine on the way."""
+        there = await log_in(hop, self._way[-1].connection if self._way else None, ask, unlocked)
+        self._way.append(there)
+        self.report = there.login.report
+        there.login.lost = lambda error: self._end(hop, error)
+        if there.connection.is_closed():
+            raise self._end(hop, None)
+
+    async def open_command(
+        self, command: str, protocol_factory: Callable[[], ProtocolT]
+    ) -> tuple[asyncio.Transport, ProtocolT]:
+        session = CommandSession(protocol_factory, self._why)
+        connection = self._connection()
+        await self._opened(
+            connection.create_session(
+                lambda: session, command, encoding=None, window=WINDOW, max_pktsize=PACKET, request_pty=False
+            ),
+            self._command_forbidden,
+        )
+        return session.transport, session.protocol
+
+    async def open_socket(
+        self, path: str, protocol_factory: Callable[[], ProtocolT]
+    ) -> tuple[asyncio.Transport, ProtocolT]:
+        session = UnixSession(protocol_factory, self._why)
+        connection = self._connection()
+        await self._opened(
+            connection.create_unix_connection(lambda: session, path, encoding=None, window=WINDOW, max_pktsize=PACKET),
+            lambda error: self._socket_forbidden(path, error),
+        )
+        return session.transport, session.protocol
+
+    async def wait_lost(self) -> LinkLostError:
+        return await asyncio.shield(self._lost)
+
+    async def close(self) -> None:
+        self._finish(LinkLostError("the link was closed", host=self.destination.host))
+        for there in reversed(self._way):
+            there.connection.close()
+            await asyncio.wait([asyncio.ensure_future(there.connection.wait_closed())], timeout=_FAREWELL)
+            if there.proxy is not None:
+                await there.proxy.close()
+
+    def _connection(self) -> asyncssh.SSHClientConnection:
+        if self._lost.done():
+            raise self._lost.result()
+        return self._way[-1].connection
+
+    async def _opened(
+        self, opening: Awaitable[object], forbidden: Callable[[asyncssh.ChannelOpenError], ForbiddenByServerError]
+    ) -> None:
+        """Wait for a channel, not longer than a step may take."""
+        hop = self._way[-1].hop
+        try:
+            async with asyncio.timeout(hop.patience):
+                await opening
+        except asyncssh.ChannelOpenError as error:
+            if self._lost.done():
+                raise self._lost.result() from error
+            if self._way[-1].connection.is_closed():
+                raise self._end(hop, error) from error
+            raise forbidden(error) from error
+        except TimeoutError as error:
+            raise timed_out(hop, "opening a channel") from error
+
+    def _command_forbidden(self, error: asyncssh.ChannelOpenError) -> ForbiddenByServerError:
+        hop = self._way[-1].hop
+        return ForbiddenByServerError(
+            f"{hop.name} lets {hop.settings.user} in, and allows no (further) command: {printable(error.reason)}",
+            host=self.destination.host,
+            meanwhile="the link stands, and what runs over it goes on",
+            remedies=(
+                Remedy(
+                    hop.ssh() + " true", "if this fails too, ask the administrator about MaxSessions and the account"
+                ),
+            ),
+        )
+
+    def _socket_forbidden(self, path: str, error: asyncssh.ChannelOpenError) -> ForbiddenByServerError:
+        hop = self._way[-1].hop
+        # OpenSSH gives the same answer to both, so the message cannot tell which it was, and the remedy can.
+        return ForbiddenByServerError(
+            f"{hop.name} opened no channel to the socket {path}: {printable(error.reason)}",
+            host=self.destination.host,
+            meanwhile="the link stands, and what runs over it goes on",
+            remedies=(
+                Remedy(
+                    f"{hop.ssh()} {shlex.quote(f'ls -l {shlex.quote(path)}')}",
+                    "if the socket is there, the server forbids to forward to it: AllowStreamLocalForwarding",
+                ),
+            ),
+        )
+
+    def _why(self, error: Exception | None) -> Exception | None:
+        """Translate the end of a channel: its own, in peace, or the link's."""
+        if self._lost.done():
+            return self._lost.result()
+        return None if error is None else self._end(self._way[-1].hop, error)
+
+    def _end(self, hop: Hop, error: Exception | None) -> LinkLostError:
+        """Note that the connection to a hop has ended, and give up the others: without one, there is no link."""
+        why = printable(str(error)) if error else "the server closed it"
+        host = shlex.quote(self.destination.host)
+        self._finish(
+            LinkLostError(
+                f"the link was lost: the connection to {hop.name} ended: {why}",
+                host=self.destination.host,
+                meanwhile="nothing was ended on the host",
+                remedies=(
+                    Remedy(f"simmate-remote connect {host}", "logs in again"),
+                    Remedy(f"simmate-remote status {host}", "shows what is known of it now"),
+                ),
+            )
+        )
+        for there in self._way:
+            there.connection.abort()
+        return self._lost.result()
+
+    def _finish(self, reason: LinkLostError) -> None:
+        """Set the reason; only the first one counts."""
+        if not self._lost.done():
+            self._lost.set_result(reason)

@@ -1,0 +1,187 @@
+"""The first bytes: reach a machine over TCP, a ProxyCommand or a jump host, and hear its greeting."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import asyncssh
+
+from simmate_remote.link.carrier import TCPSession
+from simmate_remote.link.hop import Hop
+
+_GREETING_KEPT = 16 * 1024
+
+
+class Greeting(asyncio.Protocol):
+    """Hold what a server says first, so that words before its version are not lost, then hand the pipe over."""
+
+    def __init__(self) -> None:
+        self.said = bytearray()
+        self.complete = asyncio.Event()
+        self.closed = False
+        self.error: Exception | None = None
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.said += data
+        if self.is_ssh or len(self.said) > _GREETING_KEPT:
+            self.transport.pause_reading()
+            self.complete.set()
+
+    def eof_received(self) -> bool:
+        self.closed = True
+        self.complete.set()
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self.error = exc
+        self.complete.set()
+
+    @property
+    def is_ssh(self) -> bool:
+        """Whether a line with an SSH version came."""
+        return any(line.startswith(b"SSH-") for line in self.said.split(b"\n")[:-1])
+
+    async def create_connection(
+        self, session_factory: Callable[[], Any], remote_host: str, remote_port: int
+    ) -> tuple[asyncio.Transport, Any]:
+        """Give the pipe to asyncssh, which calls this as it would on a connection that it tunnels through."""
+        connection = session_factory()
+        self.transport.set_protocol(connection)
+        connection.connection_made(self.transport)
+        connection.data_received(bytes(self.said))
+        if self.closed:
+            connection.connection_lost(self.error)
+        else:
+            self.transport.resume_reading()
+        return self.transport, connection
+
+    def close(self) -> None:
+        """Give up."""
+        self.transport.abort()
+
+    async def wait_closed(self) -> None:
+        """Return at once: the pipe needs no farewell."""
+
+
+async def open_tcp(hop: Hop) -> Greeting:
+    """Connect to a machine, address after address.
+
+    Raises:
+        socket.gaierror: The name has no address.
+        OSError: No address can be reached; the error is the most telling one of all addresses.
+    """
+    loop = asyncio.get_running_loop()
+    settings = hop.settings
+    family = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}.get(settings.value("addressfamily"), socket.AF_UNSPEC)
+    try:
+        addresses = await loop.getaddrinfo(settings.host, settings.port, family=family, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        raise socket.gaierror(socket.EAI_NONAME, f"{settings.host!r} is not a name that can be looked up") from error
+    errors: list[OSError] = []
+    for left, (family, kind, number, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
+        pipe = socket.socket(family, kind, number)
+        try:
+            pipe.setblocking(False)
+            if source := settings.value("bindaddress"):
+                pipe.bind((source, 0))
+            # The last address has all the time that is left; those before it share.
+            async with asyncio.timeout(None if left == 1 else hop.patience / len(addresses)):
+                await loop.sock_connect(pipe, address)
+        except OSError as error:
+            pipe.close()
+            errors.append(error)
+        except BaseException:
+            pipe.close()
+            raise
+        else:
+            _, greeting = await loop.create_connection(Greeting, sock=pipe)
+            return greeting
+    refused = [error for error in errors if isinstance(error, ConnectionRefusedError)]
+    raise (refused or errors)[0]
+
+
+async def open_over(jump: asyncssh.SSHClientConnection, hop: Hop) -> Greeting:
+    """Let a jump host connect to the next machine.
+
+    Raises:
+        asyncssh.ChannelOpenError: It cannot, or does not want to.
+    """
+    _, session = await jump.create_connection(
+        lambda: TCPSession(Greeting, lambda error: error), hop.settings.host, hop.settings.port, encoding=None
+    )
+    assert isinstance(session, TCPSession)
+    greeting = session.protocol
+    assert isinstance(greeting, Greeting)
+    return greeting
+
+
+class ProxyCommand:
+    """A running ProxyCommand."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+        self.said = bytearray()
+        self._listening = asyncio.create_task(self._listen())
+
+    @classmethod
+    async def start(cls, command: str) -> tuple[ProxyCommand, Greeting]:
+        """Start the command in the user's shell, as ssh does, with a socket for its stdin and stdout.
+
+        Raises:
+            OSError: It cannot be started.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            try:
+                process = await asyncio.create_subprocess_exec(
+                    os.environ.get("SHELL") or "/bin/sh",
+                    "-c",
+                    f"exec {command}",
+                    stdin=theirs.fileno(),
+                    stdout=theirs.fileno(),
+                    stderr=asyncio.subprocess.PIPE,
+                    start_new_session=True,
+                )
+            except BaseException:
+                ours.close()
+                raise
+        _, greeting = await asyncio.get_running_loop().create_connection(Greeting, sock=ours)
+        return cls(process), greeting
+
+    async def close(self) -> None:
+        """End the command and what it started; within two seconds."""
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            if self._process.returncode is None:
+                try:
+                    os.killpg(self._process.pid, sign)
+                except ProcessLookupError:
+                    break
+                try:
+                    async with asyncio.timeout(1):
+                        await self._process.wait()
+                except TimeoutError:
+                    continue
+        self._listening.cancel()
+        await asyncio.wait([self._listening])
+
+    async def last_words(self) -> str:
+        """Return the end of what it wrote to stderr, after it ended or half a second."""
+        await asyncio.wait([self._listening], timeout=0.5)
+        return self.said.decode(errors="replace").strip()
+
+    async def _listen(self) -> None:
+        assert self._process.stderr is not None
+        while data := await self._process.stderr.read(4096):
+            self.said += data
+            del self.said[:-4096]

@@ -1,0 +1,268 @@
+"""From a machine's address to a login at it: the pipe, the host's key, authentication."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+import asyncssh
+
+from simmate_remote.link import failures
+from simmate_remote.link.algorithms import offered
+from simmate_remote.link.base import Ask, Prompt
+from simmate_remote.link.dial import Greeting, ProxyCommand, open_over, open_tcp
+from simmate_remote.link.hop import Hop
+from simmate_remote.link.keys import KeyRing, Unlocked
+from simmate_remote.link.known_hosts import KnownHosts, Standing, append_key, fingerprint
+from simmate_remote.link.login import Login
+from simmate_remote.link.patience import Patience
+from simmate_remote.link.questions import Questions
+
+
+@dataclass
+class LoggedIn:
+    """One machine where we are logged in.
+
+    Args:
+        hop: The machine.
+        connection: The connection.
+        login: What asyncssh tells about it.
+        proxy: The ProxyCommand that carries it, if there is one.
+    """
+
+    hop: Hop
+    connection: asyncssh.SSHClientConnection
+    login: Login
+    proxy: ProxyCommand | None
+
+
+class _UnknownKeyError(Exception):
+    """The host shows a key that a person has to look at."""
+
+    def __init__(self, key: asyncssh.SSHKey, known: KnownHosts) -> None:
+        super().__init__()
+        self.key = key
+        self.known = known
+
+
+async def log_in(hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask | None, unlocked: Unlocked) -> LoggedIn:
+    """Log in to one machine.
+
+    Args:
+        hop: The machine.
+        jump: The connection that leads to it; ``None`` when it is dialled directly.
+        ask: Answers questions.
+        unlocked: Keys whose passphrase was typed already; it is added to.
+
+    Raises:
+        LinkError: Any of its subclasses; each says what to do.
+    """
+    try:
+        return await _attempt(hop, jump, ask, unlocked)
+    except _UnknownKeyError as unknown:
+        # asyncssh wants a verdict at once, and a person takes time: so the connection, on which nothing was sent yet,
+        # is dropped, and made again after the answer: once for each host, and before any password or code.
+        await _ask_about_key(hop, unknown.key, unknown.known, ask)
+    try:
+        return await _attempt(hop, jump, ask, unlocked)
+    except _UnknownKeyError as unknown:
+        raise failures.key_unknown(
+            hop, unknown.key.get_algorithm(), unknown.key.public_data, "it is not the one of a moment ago"
+        ) from None
+
+
+async def _attempt(
+    hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask | None, unlocked: Unlocked
+) -> LoggedIn:
+    patience = Patience(hop.patience)
+    questions = Questions(ask, patience)
+    keys = KeyRing(hop.settings, questions, unlocked)
+    try:
+        async with patience:
+            known = await asyncio.to_thread(_read_known_hosts, hop)
+            greeting, proxy = await _open(hop, jump)
+            login = Login(hop, known, keys, questions, patience)
+            try:
+                await _hear(hop, greeting, proxy, patience)
+                patience.begin("agreeing on keys")
+                connection = await _authenticate(hop, greeting, login, keys)
+            except BaseException:
+                greeting.close()
+                if proxy is not None:
+                    await proxy.close()
+                raise
+            return LoggedIn(hop, connection, login, proxy)
+    except TimeoutError as error:
+        raise failures.timed_out(hop, patience.step) from error
+    finally:
+        await keys.close()
+
+
+async def _open(hop: Hop, jump: asyncssh.SSHClientConnection | None) -> tuple[Greeting, ProxyCommand | None]:
+    """Make the pipe to the machine."""
+    command: str | None = None
+    try:
+        if jump is not None:
+            return await open_over(jump, hop), None
+        command = hop.settings.proxy_command
+        if command is not None:
+            proxy, greeting = await ProxyCommand.start(command)
+            return greeting, proxy
+        return await open_tcp(hop), None
+    except asyncssh.ChannelOpenError as error:
+        raise failures.no_way_through(hop, error) from error
+    except socket.gaierror as error:
+        raise failures.not_resolved(hop, error) from error
+    except ValueError as error:
+        raise failures.cannot_follow(hop, error) from error
+    except OSError as error:
+        if command is not None:
+            raise failures.proxy_failed(hop, command, str(error)) from error
+        raise failures.unreachable(hop, error) from error
+
+
+async def _hear(hop: Hop, greeting: Greeting, proxy: ProxyCommand | None, patience: Patience) -> None:
+    """Wait for the server's version."""
+    patience.begin("waiting for the server's greeting")
+    await greeting.complete.wait()
+    if greeting.is_ssh:
+        return
+    if proxy is not None and not greeting.said:
+        raise failures.proxy_failed(hop, hop.settings.proxy_command or "", await proxy.last_words())
+    raise failures.turned_away(hop, bytes(greeting.said)) from greeting.error
+
+
+async def _authenticate(hop: Hop, greeting: Greeting, login: Login, keys: KeyRing) -> asyncssh.SSHClientConnection:
+    """Let asyncssh do its part, and translate what it raises."""
+    settings = hop.settings
+    known = login.known
+    try:
+        return await asyncssh.connect(
+            settings.host,
+            settings.port,
+            tunnel=greeting,
+            config=None,
+            client_factory=lambda: login,
+            username=settings.user,
+            known_hosts=(
+                [],
+                [asyncssh.import_public_key(key.public_line) for key in known.authorities],
+                [asyncssh.import_public_key(key.public_line) for key in known.revoked_authorities],
+            ),
+            host_key_alias=settings.value("hostkeyalias") or None,
+            client_keys=None,  # Login gives them, one after another
+            agent_forwarding=False,
+            x11_forwarding=False,
+            x509_trusted_certs=None,
+            request_pty=False,
+            env=_environment(hop),
+            send_env=None,
+            preferred_auth=_methods(hop),
+            gss_auth=settings.flag("gssapiauthentication", default=False),
+            gss_kex=settings.flag("gssapikeyexchange", default=False),
+            gss_delegate_creds=settings.flag("gssapidelegatecredentials", default=False),
+            host_based_auth=False,
+            utf8_decode_errors="replace",
+            tcp_keepalive=settings.flag("tcpkeepalive", default=True),
+            keepalive_interval=hop.destination.keepalive_interval,
+            keepalive_count_max=hop.destination.keepalive_tries,
+            connect_timeout=None,  # Patience bounds every step, and asyncssh would count a person's time
+            login_timeout=0,
+            **offered(settings, known),
+        )
+    except asyncssh.HostKeyNotVerifiable as error:
+        key, verdict = login.shown_key, login.verdict
+        if key is None:
+            raise failures.certificate_refused(hop, error) from error
+        if verdict.standing is Standing.UNKNOWN:
+            raise _UnknownKeyError(key, known) from error
+        failure = failures.key_revoked if verdict.standing is Standing.REVOKED else failures.key_changed
+        raise failure(hop, key.get_algorithm(), key.public_data, verdict) from error
+    except asyncssh.KeyExchangeFailed as error:
+        raise failures.no_common_algorithm(hop, error) from error
+    except (asyncssh.DisconnectError, OSError) as error:
+        refused = login.authenticating and not isinstance(error, asyncssh.ConnectionLost | OSError)
+        if not refused:
+            raise failures.broken_off(hop, error, login.step) from error
+        said = "" if isinstance(error, asyncssh.PermissionDenied) else str(error)
+        raise failures.not_authenticated(
+            hop,
+            tried=login.report.methods,
+            keys=keys.offered,
+            offered=login.offered,
+            notes=keys.notes + login.notes,
+            words="\n".join(filter(None, [login.banner.strip(), said])),
+        ) from error
+    except ValueError as error:
+        raise failures.cannot_follow(hop, error) from error
+
+
+def _read_known_hosts(hop: Hop) -> KnownHosts:
+    settings = hop.settings
+    try:
+        files = settings.path_list("userknownhostsfile") + settings.path_list("globalknownhostsfile")
+        revoked = settings.paths("revokedhostkeys")
+        return KnownHosts.read(hop.known_as, files, revoked[0] if revoked else None)
+    except OSError as error:
+        raise failures.cannot_follow(hop, error) from error
+    except ValueError as error:
+        raise failures.cannot_follow(hop, error) from error
+
+
+async def _ask_about_key(hop: Hop, key: asyncssh.SSHKey, known: KnownHosts, ask: Ask | None) -> None:
+    """Return when the key was accepted and is remembered."""
+    algorithm, blob = key.get_algorithm(), key.public_data
+    others = [known_key for known_key in known.keys if not known_key.marker]
+    strict = hop.settings.value("stricthostkeychecking").lower()
+    if strict in ("yes", "true"):
+        raise failures.key_unknown(hop, algorithm, blob, "StrictHostKeyChecking forbids to ask")
+    # A known host that comes with a key of a new kind is for a person to judge, whatever the configuration says.
+    if others or strict not in ("accept-new", "no", "off", "false"):
+        if ask is None or hop.settings.flag("batchmode", default=False):
+            raise failures.key_unknown(hop, algorithm, blob, "nobody can be asked about it")
+        lines = [f"{hop.name} shows a key that is not known yet:", f"{algorithm} {fingerprint(blob)}"]
+        lines += [
+            f"Known until now is another kind of key: {one.algorithm} ({one.file} line {one.line})" for one in others
+        ]
+        answer = await ask(
+            Prompt("host-key", "Is this the right key (yes or no)? ", echo=True, detail="\n".join(lines))
+        )
+        if answer is None or answer.strip().lower() != "yes":
+            raise failures.key_unknown(hop, algorithm, blob, "it was not accepted")
+    files = hop.settings.path_list("userknownhostsfile")
+    if not files:
+        raise failures.key_unknown(hop, algorithm, blob, "UserKnownHostsFile names no file to remember it in")
+    hashed = hop.settings.flag("hashknownhosts", default=False)
+    try:
+        await asyncio.to_thread(append_key, files[0], hop.known_as, algorithm, blob, hashed=hashed)
+    except OSError as error:
+        raise failures.not_remembered(hop, str(files[0]), error) from error
+
+
+def _methods(hop: Hop) -> list[str]:
+    """Return the methods that the configuration allows, in its order."""
+    settings = hop.settings
+    order = settings.value("preferredauthentications") or (
+        "gssapi-keyex,gssapi-with-mic,publickey,keyboard-interactive,password"
+    )
+    switches = {
+        "publickey": "pubkeyauthentication",
+        "keyboard-interactive": "kbdinteractiveauthentication",
+        "password": "passwordauthentication",
+    }
+    methods = [method.strip() for method in order.split(",")]
+    return [one for one in methods if one not in switches or settings.flag(switches[one], default=True)]
+
+
+def _environment(hop: Hop) -> dict[str, str]:
+    """Return the variables that SendEnv and SetEnv name; without them nothing of our environment is sent."""
+    patterns = [pattern for line in hop.settings.lines("sendenv") for pattern in line.split()]
+    sent = {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
+    for line in hop.settings.lines("setenv"):
+        name, equals, value = line.partition("=")
+        if equals:
+            sent[name] = value
+    return sent

@@ -1,0 +1,200 @@
+"""The small client of sessions: find the one of a host, start it if there is none, and talk to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+from simmate_remote.errors import NoSessionError, Remedy, SessionError, SessionStoppedError, SimmateRemoteError
+from simmate_remote.inventory.models import Host
+from simmate_remote.link import Ask, Prompt
+from simmate_remote.session.paths import all_sockets, log_path, socket_path
+from simmate_remote.streams.calls import Caller
+
+START_TIMEOUT = 30.0
+
+
+class SessionClient:
+    """A connection to a session; :func:`find`, :func:`find_or_start` and :func:`find_all` make it.
+
+    Args:
+        host: The host's name.
+        caller: The calls of the control socket.
+        started: Whether this process started the session.
+    """
+
+    def __init__(self, host: str, caller: Caller, *, started: bool) -> None:
+        self.host = host
+        self.started = started
+        self._caller = caller
+
+    async def follow(self, ask: Ask | None = None, step: Callable[[str], None] = lambda _: None) -> None:
+        """Wait until the session is connected.
+
+        Args:
+            ask: Answers the questions that come up; without it, what needs a person fails.
+            step: Told what is being done.
+
+        Raises:
+            SimmateRemoteError: It could not connect.
+        """
+
+        async def answer(prompt: dict[str, Any]) -> str | None:
+            assert ask is not None
+            return await ask(Prompt(**prompt))
+
+        if ask is not None:
+            self._caller.handlers["ask"] = answer
+        async for text in self._caller.items("follow", answers=ask is not None):
+            step(text)
+
+    async def status(self) -> dict[str, Any]:
+        """Ask what the session is doing."""
+        report: dict[str, Any] = await self._caller.call("status")
+        return report
+
+    async def own(self) -> None:
+        """Let the session end with this process."""
+        await self._caller.call("own")
+
+    async def last(self) -> None:
+        """Let the session outlive its maker."""
+        await self._caller.call("last")
+
+    async def access(self) -> dict[str, Any]:
+        """Ask for what a Dask client needs."""
+        access: dict[str, Any] = await self._caller.call("access")
+        return access
+
+    async def scale(self, n: int, memory: str | None = None, cores: int | None = None) -> None:
+        """Have so many workers."""
+        await self._caller.call("scale", n=n, memory=memory, cores=cores)
+
+    async def adapt(self, **options: Any) -> None:
+        """Have as many workers as the work needs."""
+        await self._caller.call("adapt", options=options)
+
+    def logs(self, names: list[str] | None, last: int, *, follow: bool) -> AsyncIterator[dict[str, str]]:
+        """Yield pieces of the host's logs, each with its process's ``name`` and ``text``."""
+        return self._caller.items("logs", names=names, last=last, follow=follow)
+
+    async def stop(self, *, end_everything: bool) -> None:
+        """End the session, and with it what it has on the host, or not."""
+        await self._caller.call("stop", end_everything=end_everything)
+
+    async def wait_stopped(self) -> SimmateRemoteError:
+        """Wait until the session is gone, and give the reason."""
+        try:
+            await self._caller.call("ending")
+        except SimmateRemoteError as error:
+            return error
+        return SessionStoppedError("the session ended", host=self.host)
+
+    def close(self) -> None:
+        """Let go of the session."""
+        self._caller.close()
+
+
+async def find(host: Host) -> SessionClient:
+    """Connect to the session of a host.
+
+    Raises:
+        NoSessionError: There is none.
+    """
+    client = await _connect(socket_path(host), host.name)
+    if client is None:
+        raise NoSessionError(
+            "nothing is connected to this host",
+            host=host.name,
+            remedies=(Remedy(f"simmate-remote connect {host.name}"),),
+        )
+    return client
+
+
+async def find_or_start(host: Host, *, lasting: bool) -> SessionClient:
+    """Connect to the session of a host, and start it if there is none.
+
+    Args:
+        host: The host.
+        lasting: Whether a session that is started shall outlive this process.
+    """
+    path = socket_path(host)
+    client = await _connect(path, host.name)
+    if client is not None:
+        if lasting:
+            await client.last()
+        return client
+    started = await asyncio.to_thread(_start, path, host, lasting)
+    client = await _connect(path, host.name, started=started)
+    if client is None:
+        raise SessionError(
+            "the session process ended as soon as it had started",
+            host=host.name,
+            remedies=(Remedy(f"simmate-remote connect {host.name} --foreground", "shows what it says"),),
+            detail=_tail(log_path(path)),
+        )
+    return client
+
+
+async def find_all() -> list[SessionClient]:
+    """Connect to every session of this user; dead ones' sockets are removed."""
+    clients = [(path, await _connect(path, path.stem.rpartition("-")[0])) for path in all_sockets()]
+    for path, client in clients:
+        if client is None:
+            path.unlink(missing_ok=True)
+    return [client for _, client in clients if client is not None]
+
+
+async def _connect(path: Path, host: str, *, started: bool = False) -> SessionClient | None:
+    def stopped() -> SessionStoppedError:
+        return SessionStoppedError(
+            "the session ended",
+            host=host,
+            remedies=(Remedy(f"simmate-remote connect {host}", "connects again"),),
+            detail=_tail(log_path(path)),
+        )
+
+    try:
+        _, caller = await asyncio.get_running_loop().create_unix_connection(lambda: Caller(lost=stopped), str(path))
+    except OSError:
+        return None
+    return SessionClient(host, caller, started=started)
+
+
+def _start(path: Path, host: Host, lasting: bool) -> bool:
+    """Start a session process; give whether it is the one, or another was quicker."""
+    request = {"socket": str(path), "host": host.model_dump_json(), "lasting": lasting}
+    log = os.open(log_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "simmate_remote.session"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+            cwd="/",
+        )
+    finally:
+        os.close(log)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process.stdin, process.stdout:
+        process.stdin.write(json.dumps(request).encode() + b"\n")
+        process.stdin.flush()
+        word = process.stdout.readline()
+    # It is on its own now; without this the interpreter would complain that nobody waits for it.
+    process.returncode = 0
+    return word == b"listening\n"
+
+
+def _tail(path: Path, size: int = 2000) -> str | None:
+    try:
+        return path.read_bytes()[-size:].decode(errors="replace").strip() or None
+    except OSError:
+        return None

@@ -1,0 +1,212 @@
+"""The session's control socket: what its clients, a command or a user's process, may ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import json
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
+from simmate_remote.inventory.models import Host
+from simmate_remote.link import Prompt
+from simmate_remote.session.session import Session
+from simmate_remote.session.state import State
+from simmate_remote.streams.calls import Caller
+from simmate_remote.version import __version__
+
+PATIENCE_FOR_OWNER = 30.0
+PATIENCE_FOR_ANSWERER = 15.0
+COUNTS_TIMEOUT = 5.0
+
+
+class Control:
+    """The clients of one session.
+
+    Args:
+        host: What the inventory says.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.session = Session(host, self._ask)
+        self.clients: set[ControlClient] = set()
+        self._answerer_came = asyncio.Event()
+        self._owner_timer: asyncio.TimerHandle | None = None
+
+    def await_owner(self) -> None:
+        """End the session soon unless somebody owns it, or it shall last."""
+        if self._owner_timer is not None:
+            self._owner_timer.cancel()
+        self._owner_timer = asyncio.get_running_loop().call_later(PATIENCE_FOR_OWNER, self._nobody_owns)
+
+    def client(self) -> ControlClient:
+        """Make the protocol of a new client."""
+        return ControlClient(self)
+
+    def answerer_came(self) -> None:
+        """Learn that a client is there that can pass questions on."""
+        self._answerer_came.set()
+        self._answerer_came = asyncio.Event()
+
+    def _nobody_owns(self) -> None:
+        if not self.session.lasting and not any(client.owns for client in self.clients):
+            self.end("the process that wanted this session never came, or is gone")
+
+    def end(self, why: str) -> None:
+        """End the session and everything that it has on the host."""
+        error = SessionStoppedError(why, host=self.session.host.name)
+        self._ending = asyncio.ensure_future(self.session.stop(end_everything=True, error=error))
+
+    async def _ask(self, prompt: Prompt) -> str | None:
+        """Ask the person behind the client that came last; nobody is there: nobody can be asked."""
+        progress = self.session.progress
+        if not any(client.answers for client in self.clients):
+            try:
+                await asyncio.wait_for(self._answerer_came.wait(), PATIENCE_FOR_ANSWERER)
+            except TimeoutError:
+                return None
+        before = progress.state
+        progress.enter(State.WAITING)
+        try:
+            for client in sorted(self.clients, key=lambda each: each.order, reverse=True):
+                if client.answers:
+                    answer: str | None = await client.call("ask", prompt=dataclasses.asdict(prompt))
+                    return answer
+        except SimmateRemoteError:
+            pass  # the client went away while its person was asked: nobody can be asked
+        finally:
+            progress.enter(before)
+        return None
+
+
+class ControlClient(Caller):
+    """One client of a session.
+
+    Args:
+        control: Where it belongs.
+    """
+
+    def __init__(self, control: Control) -> None:
+        names = ("status", "follow", "own", "last", "access", "scale", "adapt", "logs", "stop", "ending")
+        super().__init__({name: getattr(self, name) for name in names})
+        self.order = 0
+        self.owns = False
+        self.answers = False
+        self._control = control
+        self._session = control.session
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self._control.clients.add(self)
+        self.order = max(client.order for client in self._control.clients) + 1
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._control.clients.discard(self)
+        if self.owns and not self._session.lasting and not any(client.owns for client in self._control.clients):
+            self._control.end("the process that made this session ended")
+
+    async def status(self) -> dict[str, Any]:
+        """Say what the session is doing."""
+        session = self._session
+        remote = session.remote
+        report: dict[str, Any] = {
+            **session.progress.describe(),
+            "pid": os.getpid(),
+            "version": __version__,
+            "lasting": session.lasting,
+            "ssh": session.host.ssh,
+            "warnings": remote.warnings,
+            "events": session.events,
+        }
+        if remote.launched is not None:
+            report["python"] = {"executable": remote.launched.executable, "version": list(remote.launched.python)}
+            report["hostname"] = remote.launched.hostname
+        if session.progress.state is State.CONNECTED:
+            cluster = await session.cluster()
+            workers = cluster.scheduler_info["workers"].values()
+            report |= {
+                "scheduler": session.address,
+                "scheduler_there": cluster.scheduler.contact_address,
+                "dashboard": session.gate.link,
+                "workers": [
+                    {"name": each["name"], "threads": each["nthreads"], "memory": each["memory_limit"]}
+                    for each in workers
+                ],
+                "tasks": await self._counts(),
+                "said": session.plan.said if session.plan else None,
+            }
+        return report
+
+    async def follow(self, answers: bool) -> AsyncIterator[str]:
+        """Yield the steps of connecting until it is done, and pass questions on meanwhile."""
+        self.answers = answers
+        if answers:
+            self._control.answerer_came()
+        async for step in self._session.progress.follow():
+            yield step
+
+    def own(self) -> None:
+        """Let the session end with this client."""
+        self.owns = True
+
+    async def last(self) -> None:
+        """Let the session outlive its maker."""
+        await self._session.last()
+
+    async def access(self) -> dict[str, Any]:
+        """Give what a Dask client needs: the address here, and a certificate for it."""
+        session = self._session
+        assert session.certificates is not None
+        return {
+            "address": session.address,
+            "security": session.certificates.client(),
+            "dashboard": session.gate.link,
+            "warnings": session.remote.warnings,
+            "said": session.plan.said if session.plan else None,
+        }
+
+    async def scale(self, n: int, memory: str | None = None, cores: int | None = None) -> None:
+        """Have so many workers."""
+        cluster = await self._session.cluster()
+        if cluster._adaptive is not None:  # noqa: SLF001 - Dask's own widget does the same
+            cluster._adaptive.stop()  # noqa: SLF001
+        cluster.scale(n, memory=memory, cores=cores)
+        await cluster
+
+    async def adapt(self, options: dict[str, Any]) -> None:
+        """Have as many workers as the work needs."""
+        cluster = await self._session.cluster()
+        cluster.adapt(**options)
+
+    def logs(self, names: list[str] | None, last: int, follow: bool) -> AsyncIterator[dict[str, str]]:
+        """Yield pieces of the host's logs."""
+        return self._session.remote.read_logs(names, last, follow=follow)
+
+    async def ending(self) -> None:
+        """Wait for the end of the session, and raise its reason; the answer to whoever waits for work there."""
+        await self._session.progress.wait_stopped()
+        raise self._session.progress.error or SessionStoppedError(
+            "the session was stopped", host=self._session.host.name
+        )
+
+    async def stop(self, end_everything: bool) -> None:
+        """End the session."""
+        await self._session.stop(end_everything=end_everything)
+
+    async def _counts(self) -> dict[str, int] | None:
+        """Ask the scheduler's pages for the numbers of tasks; None if it does not answer soon."""
+        try:
+            async with asyncio.timeout(COUNTS_TIMEOUT):
+                reader, writer = await self._session.remote.conversation.open_reader_writer("dashboard")
+                try:
+                    writer.write(b"GET /json/counts.json HTTP/1.0\r\nHost: localhost\r\n\r\n")
+                    answer = await reader.read()
+                finally:
+                    writer.close()
+            counts = json.loads(answer.partition(b"\r\n\r\n")[2])
+        except (TimeoutError, OSError, ValueError):
+            return None
+        return {name: int(counts[name]) for name in ("tasks", "processing", "memory", "erred", "waiting")}

@@ -1,0 +1,191 @@
+"""A remote machine as a Dask cluster: a thin view of the session's, in the user's process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Generator
+from typing import Any, Self
+
+from distributed import Client, Security
+from distributed.core import Status, rpc
+from distributed.deploy.cluster import Cluster
+from tornado.ioloop import IOLoop
+
+from simmate_remote.cluster.timeouts import raise_timeouts
+from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
+from simmate_remote.inventory import Host, load_host
+from simmate_remote.link import Ask
+from simmate_remote.session.client import SessionClient, find_or_start
+
+
+class RemoteCluster(Cluster):  # type: ignore[misc]
+    """Scheduler and workers on a host, over one SSH login.
+
+    ::
+
+        from dask.distributed import Client
+        from simmate_remote import RemoteCluster
+
+        with RemoteCluster("lab-box") as cluster, Client(cluster) as client:
+            print(client.submit(sum, [1, 2, 3]).result())
+
+    If a session of this host lives, this is a view of it, and closing it changes nothing there. Otherwise it makes one,
+    and everything on the host ends when this cluster is closed or its process ends, in whatever way.
+
+    Args:
+        host: The name of a host, or a :class:`simmate_remote.inventory.Host`.
+        ask: Answers what the login asks (password, code, host key); default: the terminal, if there is one.
+        outlive: Let a session that is made outlive this process, as ``simmate-remote connect`` does.
+        asynchronous: Whether it is used with ``async with`` and ``await``.
+        loop: The event loop to use; for Dask's own use.
+
+    Raises:
+        SimmateRemoteError: It could not connect; the subclass says why, and nothing was left running.
+    """
+
+    def __init__(
+        self,
+        host: str | Host,
+        *,
+        ask: Ask | None = None,
+        outlive: bool = False,
+        asynchronous: bool = False,
+        loop: IOLoop | None = None,
+    ) -> None:
+        self.host = host if isinstance(host, Host) else load_host(host)
+        self.security: Security | None = None
+        self._ask = ask
+        self._outlive = outlive
+        self._session: SessionClient | None = None
+        self._owner = False
+        self._access: dict[str, Any] = {}
+        self._watching: asyncio.Task[None] | None = None
+        self.status: Status
+        if loop is None and asynchronous:
+            loop = IOLoop.current()
+        super().__init__(
+            asynchronous=asynchronous, loop=loop, quiet=True, name=self.host.name, scheduler_sync_interval="60 s"
+        )
+        if not self.called_from_running_loop:
+            self._loop_runner.start()
+            try:
+                self.sync(self._start)
+            except BaseException:
+                self.close()
+                raise
+
+    # What Dask asks of a cluster
+
+    async def _start(self) -> None:
+        if self.status != Status.created:
+            return
+        self.status = Status.starting
+        raise_timeouts()
+        try:
+            self._session = await find_or_start(self.host, lasting=self._outlive)
+            self._owner = self._session.started and not self._outlive
+            if self._owner:
+                await self._session.own()
+            await self._session.follow(self._ask or _terminal(), self._log)
+            self._access = await self._session.access()
+            self.security = Security(**self._access["security"])
+            self.scheduler_comm = rpc(
+                self._access["address"], connection_args=self.security.get_connection_args("client")
+            )
+            await super()._start()
+        except BaseException:
+            await self._close()
+            raise
+        self._watching = asyncio.create_task(self._watch())
+
+    async def _close(self) -> None:
+        if self.status == Status.closed:
+            return
+        if self._watching is not None and self._watching is not asyncio.current_task():
+            self._watching.cancel()
+        # The base class reads from its comms while it closes; a lost link must not make it raise.
+        with contextlib.suppress(OSError):
+            await super()._close()
+        if self._session is not None:
+            session, self._session = self._session, None
+            if self._owner:
+                with contextlib.suppress(SimmateRemoteError):
+                    await session.stop(end_everything=True)
+            session.close()
+        self.status = Status.closed
+
+    def close(self, timeout: float | None = None) -> Any:
+        """Let go of the session; end everything on the host if this object made the session."""
+        outcome = super().close(timeout)
+        if not self.asynchronous:
+            self._loop_runner.stop()
+        return outcome
+
+    def __await__(self) -> Generator[Any, Any, Self]:
+        async def start() -> Self:
+            await self._start()
+            return self
+
+        return start().__await__()
+
+    def scale(self, n: int = 0, memory: str | None = None, cores: int | None = None) -> Any:
+        """Have so many workers, and stop adapting.
+
+        Args:
+            n: Number of workers.
+            memory: Memory of all workers together, like ``"64 GiB"``: as many workers as make that.
+            cores: Threads of all workers together: as many workers as make that.
+        """
+        return self.sync(self._living_session().scale, n, memory=memory, cores=cores)
+
+    def adapt(self, *, minimum: int = 0, maximum: int | None = None, **options: Any) -> Any:
+        """Have as many workers as the work needs; the session goes on with it when this process has ended.
+
+        Args:
+            minimum: Workers to keep in any case.
+            maximum: Workers to have at the most; default: the machine's cores.
+            options: Further options of ``distributed.deploy.Adaptive``, like ``interval`` or ``wait_count``.
+        """
+        if maximum is not None:
+            options["maximum"] = maximum
+        return self.sync(self._living_session().adapt, minimum=minimum, **options)
+
+    @property
+    def dashboard_link(self) -> str:
+        """The dashboard's address on this machine, for a browser of this machine."""
+        return str(self._access.get("dashboard", ""))
+
+    @property
+    def plan(self) -> set[str]:
+        """Names of the workers that are there."""
+        return set(self.observed)
+
+    @property
+    def requested(self) -> set[str]:
+        """Names of the workers that are there."""
+        return set(self.observed)
+
+    # Inside
+
+    def _living_session(self) -> SessionClient:
+        if self._session is None:
+            raise SessionStoppedError("the cluster is closed", host=self.host.name)
+        return self._session
+
+    async def _watch(self) -> None:
+        """Let whatever waits for this cluster know when its session is gone."""
+        assert self._session is not None
+        error = await self._session.wait_stopped()
+        for client in list(Client._instances):  # noqa: SLF001 - Dask keeps no public list of them
+            if client.cluster is self:
+                for state in list(client.futures.values()):
+                    if state.status == "pending":
+                        state.set_error(error, None)
+        self._owner = False
+
+
+def _terminal() -> Ask | None:
+    from simmate_remote.session.terminal import ask_terminal, has_terminal
+
+    return ask_terminal if has_terminal() else None

@@ -1,0 +1,239 @@
+"""A session: from a host's name to a cluster that is simply here, and back to nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+from simmate_remote.errors import (
+    KeeperError,
+    LinkLostError,
+    Remedy,
+    SchedulerError,
+    SessionStoppedError,
+    SimmateRemoteError,
+)
+from simmate_remote.inventory.models import Host
+from simmate_remote.link import Ask
+from simmate_remote.session.dashboard_gate import DashboardGate
+from simmate_remote.session.remote_host import RemoteHost
+from simmate_remote.session.state import Progress, State
+from simmate_remote.streams.forward import forward_port, port_of
+
+if TYPE_CHECKING:
+    from simmate_remote.cluster.certificates import Certificates
+    from simmate_remote.cluster.cluster import HostCluster
+    from simmate_remote.cluster.workers import WorkerPlan
+
+logger = logging.getLogger(__name__)
+
+LINK_AFTER_CARRIER = 1.0
+SHORT_LEASE = 20.0
+"""Seconds that a host keeps the things of a session that ends with its maker, once that session is gone."""
+
+
+class Session:
+    """The one session of a host, in a process of its own.
+
+    Args:
+        host: What the inventory says.
+        ask: Asks a person, through whatever client is there to pass the question on.
+    """
+
+    def __init__(self, host: Host, ask: Ask) -> None:
+        self.host = host
+        self.progress = Progress(host.name)
+        self.stopped = asyncio.Event()
+        self.remote = RemoteHost(host, self._process_ended)
+        self.gate = DashboardGate(host.name, lambda: self.remote.conversation.open_reader_writer("dashboard"))
+        self.address = ""
+        self.lasting = False
+        self.events: list[dict[str, Any]] = []
+        self.plan: WorkerPlan | None = None
+        self.certificates: Certificates | None = None
+        self._cluster: asyncio.Future[HostCluster] = asyncio.get_running_loop().create_future()
+        self._ask = ask
+        self._ports: asyncio.Server | None = None
+        self._stopping = False
+
+    @property
+    def lease(self) -> float:
+        """Seconds that the host keeps everything when this session is gone."""
+        return float(self.host.lease) if self.lasting else SHORT_LEASE
+
+    async def run(self) -> None:
+        """Connect, and stay until the session is stopped or its link is lost."""
+        try:
+            await self._connect()
+        except SimmateRemoteError as error:
+            await self.stop(end_everything=True, error=error)
+        except Exception as error:
+            logger.exception("connecting failed")
+            await self.stop(
+                end_everything=True, error=SessionStoppedError(f"connecting failed: {type(error).__name__}: {error}")
+            )
+            raise
+        await self.stopped.wait()
+
+    async def cluster(self) -> HostCluster:
+        """Give the cluster, as soon as it is there."""
+        return await asyncio.shield(self._cluster)
+
+    async def last(self) -> None:
+        """Let this session, and what it has on the host, outlive its maker."""
+        self.lasting = True
+        if self.progress.state is State.CONNECTED:
+            await self.remote.keeper.call("renew_lease", length=self.lease)
+
+    async def stop(self, *, end_everything: bool, error: SimmateRemoteError | None = None) -> None:
+        """End the session.
+
+        Args:
+            end_everything: Whether what runs on the host ends too; otherwise it goes on for as long as its lease.
+            error: Why, if it was not asked for.
+        """
+        if self._stopping:
+            await self.stopped.wait()
+            return
+        self._stopping = True
+        logger.info("stopping%s: %s", " everything" if end_everything else "", error.what if error else "asked to")
+        if self._ports is not None:
+            self._ports.close()
+        await self.gate.close()
+        if end_everything:
+            await self.remote.end_everything()
+        if self._cluster.done() and not self._cluster.cancelled() and self._cluster.exception() is None:
+            with contextlib.suppress(Exception):  # its scheduler may be gone already, in any way
+                await asyncio.wait_for(self._cluster.result().leave(), 5)
+        else:
+            self._cluster.cancel()
+        await self.remote.leave()
+        self.progress.enter(State.STOPPED, error)
+        self.stopped.set()
+
+    # Inside
+
+    async def _connect(self) -> None:
+        host, progress = self.host, self.progress
+        progress.step(f"logging in at {host.ssh}")
+        await self.remote.log_in(self._ask)
+        assert self.remote.link is not None
+        self._watching = asyncio.create_task(self._watch_link())
+        progress.step("starting the keeper")
+        await self.remote.reach_keeper(self.lease)
+        progress.step("starting scheduler and workers")
+        from simmate_remote.cluster.workers import plan_workers
+
+        self.plan = plan_workers(host.workers.model_dump(), self.remote.about["cores"])
+        await self.remote.start_nursery(self.plan.environment)
+        children = await self.remote.children()
+        # The host is importing distributed now, which takes as long there as here.
+        cluster_module, certificates_module = await asyncio.to_thread(_import_cluster)
+        noted = self.remote.about["notes"].get("certificates")
+        self.certificates = (
+            certificates_module.Certificates(*noted) if noted and children else certificates_module.make_certificates()
+        )
+        await self.remote.keeper.call("note", name="certificates", value=list(self.certificates))
+        await self._start_cluster(cluster_module, [child["name"] for child in children])
+
+    async def _start_cluster(self, module: Any, living: list[str]) -> None:
+        assert self.plan is not None
+        assert self.certificates is not None
+        from simmate_remote.cluster.timeouts import host_configuration, raise_timeouts
+
+        raise_timeouts()
+        about = self.remote.about
+        folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
+        dask = host_configuration()
+        scheduler = await self.remote.start_child(
+            "scheduler", "scheduler", module.scheduler_configuration(self.certificates, self.plan, folders, dask)
+        )
+        offer = self.remote.keeper.call
+        await offer("offer", target="scheduler", place={"port": int(scheduler["address"].rpartition(":")[2])})
+        await offer("offer", target="dashboard", place={"path": scheduler["dashboard"]})
+        self._ports = await forward_port(self.remote.conversation, "scheduler")
+        self.address = f"tls://127.0.0.1:{port_of(self._ports)}"
+        await self.gate.start()
+        workers = [name for name in living if name != "scheduler"]
+        cluster = module.HostCluster(
+            host=self.remote,
+            name=self.host.name,
+            certificates=self.certificates,
+            plan=self.plan,
+            workers=workers or [f"worker-{number}" for number in range(self.plan.count)],
+            external_address=self.address,
+            folders=folders,
+            dask=dask,
+        )
+        self._starting = asyncio.create_task(self._await_cluster(cluster))
+        self.progress.enter(State.CONNECTED)
+
+    async def _await_cluster(self, cluster: HostCluster) -> None:
+        try:
+            await cluster
+        except Exception as error:
+            logger.exception("the cluster could not be started")
+            reason = error if isinstance(error, SimmateRemoteError) else error.__cause__
+            if not isinstance(reason, SimmateRemoteError):
+                reason = SchedulerError(f"the cluster did not start: {error}", host=self.host.name)
+            self._cluster.set_exception(reason)
+            # The exception is told by the session's end, whether or not anybody waits for the cluster.
+            self._cluster.exception()
+            await self.stop(end_everything=True, error=reason)
+        else:
+            self._cluster.set_result(cluster)
+
+    async def _watch_link(self) -> None:
+        """End the session when its link is lost, or when the keeper at the other end of it is gone."""
+        assert self.remote.link is not None
+        lost = asyncio.create_task(self.remote.link.wait_lost())
+        gone = asyncio.create_task(self.remote.unreachable.wait())
+        await asyncio.wait({lost, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        # A link that is lost takes its carriers along; which of the two is told first is chance.
+        await asyncio.wait({lost}, timeout=LINK_AFTER_CARRIER)
+        if self._stopping:
+            lost.cancel()
+            return
+        remedies = (Remedy(f"simmate-remote connect {self.host.name}", "connects again"),)
+        error: SimmateRemoteError
+        if lost.done():
+            reason = lost.result()
+            lasting = f"what runs on the host goes on for {self.host.lease}, and `connect` finds it again"
+            error = LinkLostError(
+                reason.what,
+                host=self.host.name,
+                meanwhile=lasting if self.lasting else "everything on the host ends within a minute",
+                remedies=remedies,
+                detail=reason.detail,
+            )
+        else:
+            lost.cancel()
+            error = KeeperError(
+                "the keeper on the host died, and scheduler and workers with it", host=self.host.name, remedies=remedies
+            )
+        await self.stop(end_everything=False, error=error)
+
+    def _process_ended(self, name: str, code: int | None, tail: str) -> None:
+        if self._stopping:
+            return
+        logger.warning("%s ended by itself with %s", name, code)
+        self.events.append({"time": time.time(), "name": name, "code": code})
+        if name in ("scheduler", "nursery"):
+            error = SchedulerError(
+                f"the {name} died (exit code {code})",
+                host=self.host.name,
+                meanwhile="everything else there is being ended",
+                remedies=(Remedy(f"simmate-remote connect {self.host.name}", "starts afresh"),),
+                detail=tail,
+            )
+            self._dying = asyncio.create_task(self.stop(end_everything=True, error=error))
+
+
+def _import_cluster() -> tuple[Any, Any]:
+    from simmate_remote.cluster import certificates, cluster
+
+    return cluster, certificates

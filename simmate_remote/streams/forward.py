@@ -1,0 +1,35 @@
+"""Forwarding: a port of this machine's loopback interface leads to a target at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+
+from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.splice import Splice, splice
+
+BACKLOG = 256
+
+
+async def forward_port(conversation: Conversation, target: str, port: int = 0) -> asyncio.Server:
+    """Listen on 127.0.0.1 and open a stream to the target for each connection.
+
+    Args:
+        conversation: Where the streams go.
+        target: What the other end knows it as.
+        port: The port; 0: a free one.
+
+    Returns:
+        The listening server; its sockets tell the port.
+    """
+
+    def accept() -> Splice:
+        near, far = splice()
+        conversation.open(target, lambda: far)
+        return near
+
+    return await asyncio.get_running_loop().create_server(accept, "127.0.0.1", port, backlog=BACKLOG)
+
+
+def port_of(server: asyncio.Server) -> int:
+    """Give the port that a server listens on."""
+    return int(server.sockets[0].getsockname()[1])

@@ -1,0 +1,159 @@
+"""One call of a target, as it travels to a worker, and what comes back."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import inspect
+import io
+import pickle
+import shutil
+import tempfile
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from distributed import get_worker
+from distributed.protocol.pickle import dumps
+
+from simmate_remote.workflows.files import unpack_files
+from simmate_remote.workflows.progress import reporting
+from simmate_remote.workflows.shipped import folder_of, local_name, remote_name
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a worker has to do.
+
+    Parameters and results travel as bytes inside of Dask's messages. So neither the scheduler nor a client that
+    connects again has to unpickle what only the function's own code understands.
+
+    Args:
+        topic: The scheduler's events under which it is told how the call goes.
+        module: The target's module, by the name that it has where the call was made.
+        attribute: The path from there to the function.
+        parameters: A pickled dict.
+        digest: The bundle of own code; empty if there is none.
+        names: The top-level modules in the bundle.
+    """
+
+    topic: str
+    module: str
+    attribute: str
+    parameters: bytes = field(repr=False)
+    digest: str = ""
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A function's result, pickled, and the name of the worker that computed it."""
+
+    result: bytes = field(repr=False)
+    worker: str
+
+
+class TargetError(Exception):
+    """The function raised: its text is the whole traceback, beginning with the user's own code.
+
+    Args:
+        text: The traceback.
+        error: The exception, pickled; empty if it cannot be.
+        worker: The name of the worker.
+        folder: Where the own code lies there; empty if it is installed.
+    """
+
+    def __init__(self, text: str, error: bytes, worker: str, folder: str) -> None:
+        super().__init__(text, error, worker, folder)
+        self.text = text
+        self.error = error
+        self.worker = worker
+        self.folder = folder
+
+    def __str__(self) -> str:
+        return self.text
+
+    def __repr__(self) -> str:
+        return f"TargetError({self.text.strip().splitlines()[-1]!r})"
+
+
+def execute(call: Call) -> Answer:
+    """Run a call on a worker.
+
+    Raises:
+        TargetError: The function raised, or something else outside of Dask went wrong.
+    """
+    worker = get_worker()
+    name = str(worker.name)
+    folder = tempfile.mkdtemp(prefix="call-", dir=worker.local_directory)
+    try:
+        with reporting(call.topic):
+            result = _function(call)(**unpack_files(_parameters(call), Path(folder)))
+            if inspect.iscoroutine(result):
+                result = asyncio.run(result)
+        return Answer(dumps(result), name)
+    except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
+        raise TargetError(_own_traceback(error), _pickled(error), name, folder_of(call.digest)) from None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def load_answer(data: bytes, digest: str) -> Any:
+    """Unpickle what came back: classes of own code are those that were imported here.
+
+    Args:
+        data: A result or an exception, pickled.
+        digest: The bundle's.
+    """
+    return _Unpickler(data, lambda module: local_name(digest, module)).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds own modules by the name that they have on this side."""
+
+    def __init__(self, data: bytes, rename: Callable[[str], str]) -> None:
+        super().__init__(io.BytesIO(data))
+        self._rename = rename
+
+    def find_class(self, module_name: str, global_name: str, /) -> Any:
+        return super().find_class(self._rename(module_name), global_name)
+
+
+def _parameters(call: Call) -> dict[str, Any]:
+    def rename(module: str) -> str:
+        return remote_name(call.digest, call.names, module)
+
+    values: dict[str, Any] = _Unpickler(call.parameters, rename).load()
+    return values
+
+
+def _function(call: Call) -> Callable[..., Any]:
+    found: Any = importlib.import_module(remote_name(call.digest, call.names, call.module))
+    for part in call.attribute.split("."):
+        found = getattr(found, part)
+    function: Callable[..., Any] = found
+    return function
+
+
+def _own_traceback(error: BaseException) -> str:
+    """Format an exception from the first frame that is not part of the machinery."""
+    frame = error.__traceback__
+    machinery = (__file__, importlib.__file__)
+    while frame is not None and (
+        frame.tb_frame.f_code.co_filename in machinery
+        or frame.tb_frame.f_code.co_filename.startswith("<frozen importlib")
+    ):
+        frame = frame.tb_next
+    # Where it failed before the user's code began, the machinery is all there is to show.
+    return "".join(traceback.format_exception(type(error), error, frame or error.__traceback__))
+
+
+def _pickled(error: BaseException) -> bytes:
+    try:
+        data: bytes = dumps(error)
+        pickle.loads(data)  # noqa: S301 - our own: some exceptions can be pickled, and not unpickled
+    except Exception:  # noqa: BLE001 - whatever a user's class does, the text is enough
+        return b""
+    return data

@@ -1,0 +1,70 @@
+"""Fixtures for all tests: private user folders, and hosts to connect to."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from simmate_remote.testing import EmbeddedHost
+from tests.boxes import EmbeddedBox, LabBox, assert_nothing_left
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.boxes import Box
+    from tests.lab import Lab
+
+USER_FOLDERS = {
+    "HOME": "home",
+    "XDG_CONFIG_HOME": "config",
+    "XDG_DATA_HOME": "data",
+    "XDG_STATE_HOME": "state",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_RUNTIME_DIR": "run",
+}
+
+
+@pytest.fixture(autouse=True)
+def user_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give every test a user who has no files, no inventory and no SSH agent; the folders are below what it gives."""
+    # Not tmp_path, which is long: a Unix socket in the run folder may have 107 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="user-", dir="/tmp"))
+    for variable, name in USER_FOLDERS.items():
+        (folder / name).mkdir(mode=0o700)
+        monkeypatch.setenv(variable, str(folder / name))
+    for variable in ("SIMMATE_REMOTE_HOSTS", "SSH_AUTH_SOCK"):
+        monkeypatch.delenv(variable, raising=False)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """Give the lab, one for the whole test session; skip where it cannot be had, except in CI."""
+    from tests.lab import Lab
+
+    if missing := Lab.missing():
+        reason, command = missing
+        message = f"the lab cannot be had: {reason}; this would enable it: {command}"
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{message} (in CI nothing is skipped)", pytrace=False)
+        pytest.skip(message)
+    with Lab.up() as lab:
+        yield lab
+
+
+@pytest.fixture(params=["embedded", pytest.param("lab", marks=pytest.mark.lab)])
+def box(request: pytest.FixtureRequest) -> Iterator[Box]:
+    """Give a host to connect to, each kind in turn; after the test nothing may run on it any more."""
+    if request.param == "embedded":
+        with EmbeddedHost() as host:
+            yield (embedded := EmbeddedBox(host))
+            assert_nothing_left(embedded)
+    else:
+        yield (real := LabBox(request.getfixturevalue("lab")))
+        assert_nothing_left(real)

@@ -1,0 +1,71 @@
+"""What the lab needs of this machine, and how to get it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.lab.clock import find_libfaketime
+
+PROGRAMS = {
+    "/usr/sbin/sshd": "openssh-server",
+    "/usr/bin/ssh": "openssh-client",
+    "/usr/sbin/nft": "nftables",
+    "ip": "iproute2",
+    "nsenter": "util-linux",
+    "tcsh": "tcsh",
+    "fish": "fish",
+}
+INSTALL = "python -m tests.lab install"
+NO_SERVICES = Path("/usr/sbin/policy-rc.d")
+
+
+def missing_packages() -> list[str]:
+    """Return the Debian packages that are to be installed."""
+    packages = [package for program, package in PROGRAMS.items() if shutil.which(program, path=SEARCH) is None]
+    if find_libfaketime() is None:
+        packages.append("faketime")
+    if not list(Path("/usr/lib").glob("*/security/pam_oath.so")) and not list(Path("/lib").glob("*/security/pam_oath.so")):
+        packages.append("libpam-oath")
+    if not Path("/usr/bin/python3").exists() or not list(Path("/usr/lib").glob("python3.*/ensurepip/_bundled/pip-*")):
+        if not list(Path("/usr/share/python-wheels").glob("pip-*")):
+            packages.append("python3-venv")
+    return packages
+
+
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+def missing() -> tuple[str, str] | None:
+    """Say why the lab cannot be brought up here, and the command that would enable it; ``None``: it can."""
+    if os.name != "posix" or os.uname().sysname != "Linux":
+        return "the lab needs Linux", "use a Linux machine"
+    if os.geteuid() != 0:
+        return "the lab needs root (network namespaces, TUN devices)", "sudo make test"
+    if not Path("/dev/net/tun").exists():
+        return "the lab needs /dev/net/tun", "mkdir -p /dev/net && mknod /dev/net/tun c 10 200"
+    packages = missing_packages()
+    if packages:
+        return f"the lab needs Debian packages: {' '.join(packages)}", INSTALL
+    return None
+
+
+def install() -> None:
+    """Install the missing Debian packages, without starting any service of theirs."""
+    packages = missing_packages()
+    if not packages:
+        return
+    made = not NO_SERVICES.exists()
+    if made:
+        NO_SERVICES.write_text("#!/bin/sh\nexit 101\n")
+        NO_SERVICES.chmod(0o755)
+    try:
+        environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)
+        options = ["-y", "-qq", "--no-install-recommends"]
+        subprocess.run(["apt-get", "install", *options, *packages], check=True, env=environment)
+    finally:
+        if made:
+            NO_SERVICES.unlink()

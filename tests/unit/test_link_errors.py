@@ -1,0 +1,413 @@
+"""Each way to fail has its own error, soon, that names the machine and the next command."""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+import shutil
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncssh
+import pytest
+from ssh_server import Script, scripted_server
+from sshd import Sshd, needs_sshd, running_sshd
+
+from simmate_remote.errors import (
+    AuthenticationError,
+    ConnectionRefusedByHostError,
+    ConnectTimeoutError,
+    ForbiddenByServerError,
+    LinkError,
+    LinkLostError,
+    NameNotResolvedError,
+    SSHConfigError,
+)
+from simmate_remote.link import Destination, Link, connect
+
+Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class Nothing(asyncio.Protocol):
+    """A protocol that waits for its end."""
+
+    def __init__(self) -> None:
+        self.lost: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost.set_result(exc)
+
+
+@pytest.fixture
+def sshd(tmp_path: Path) -> Iterator[Sshd]:
+    with running_sshd(tmp_path) as server:
+        server.know()
+        yield server
+
+
+def write_config(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "ssh_config"
+    path.write_text(f"{text}\nHost *\n  UserKnownHostsFile {tmp_path}/known_hosts\n  GlobalKnownHostsFile /dev/null\n")
+    return str(path)
+
+
+async def log_in(config: str | Path, name: str = "box", timeout: float = 5) -> Link:
+    return await connect(Destination("lab", name, config=str(config), connect_timeout=timeout))
+
+
+async def failure(kind: type[LinkError], config: str | Path, name: str = "box", timeout: float = 5) -> LinkError:
+    """Return the error of a login, after a look at what every error must have."""
+    begin = time.monotonic()
+    with pytest.raises(LinkError) as caught:
+        await log_in(config, name, timeout)
+    error = caught.value
+    assert type(error) is kind
+    assert time.monotonic() - begin < timeout + 2
+    assert error.host == "lab"
+    assert error.meanwhile
+    assert error.remedies
+    for remedy in error.remedies:
+        program = shlex.split(remedy.command)[0]
+        assert program == "simmate-remote" or shutil.which(program), remedy
+    return error
+
+
+@asynccontextmanager
+async def talker(talk: Talk) -> AsyncIterator[int]:
+    """Listen on a loopback port and talk to whoever comes."""
+    talks: list[asyncio.Task[None] | None] = []
+    writers: list[asyncio.StreamWriter] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.append(asyncio.current_task())
+        writers.append(writer)
+        await talk(reader, writer)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.gather(*(one for one in talks if one), return_exceptions=True)
+
+
+def saying(words: bytes) -> Talk:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(words)
+        await writer.drain()
+        writer.close()
+
+    return talk
+
+
+async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read()
+    writer.close()
+
+
+def closed_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+async def test_a_name_without_an_address(tmp_path: Path) -> None:
+    error = await failure(NameNotResolvedError, write_config(tmp_path, ""), "no-such-host.invalid")
+    assert "'no-such-host.invalid'" in str(error)
+    assert error.remedies[0].command == "getent hosts -- no-such-host.invalid"
+
+
+async def test_a_name_that_cannot_be_one(tmp_path: Path) -> None:
+    await failure(NameNotResolvedError, write_config(tmp_path, "Host box\n  HostName a..b"))
+
+
+async def test_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {closed_port()}")
+    error = await failure(ConnectionRefusedByHostError, config)
+    assert isinstance(error, ConnectionRefusedError)
+    assert "127.0.0.1 port" in str(error)
+
+
+async def test_refused_at_each_address_of_a_name(tmp_path: Path) -> None:
+    await failure(
+        ConnectionRefusedByHostError,
+        write_config(tmp_path, f"Host box\n  HostName localhost\n  Port {closed_port()}"),
+    )
+
+
+async def test_no_greeting(tmp_path: Path) -> None:
+    async with talker(silent) as port:
+        config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}")
+        error = await failure(ConnectTimeoutError, config, timeout=0.3)
+    assert "within 0.3 s while waiting for the server's greeting" in str(error)
+
+
+async def test_silence_after_the_greeting(tmp_path: Path) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-tarpit\r\n")
+        await silent(reader, writer)
+
+    async with talker(talk) as port:
+        config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}")
+        assert "agreeing on keys" in str(await failure(ConnectTimeoutError, config, timeout=0.3))
+        config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}\n  ConnectTimeout 1")
+        assert "within 1 s" in str(await failure(ConnectTimeoutError, config))
+
+
+async def test_nobody_takes_the_connection(tmp_path: Path) -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(address)
+        config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {address[1]}")
+        error = await failure(ConnectTimeoutError, config, timeout=0.3)
+        assert "while connecting" in str(error)
+        for one in waiting:
+            one.close()
+
+
+@pytest.mark.parametrize("words", [b"Not allowed at this time\r\n", b"Exceeded MaxStartups\r\n", b""])
+async def test_turned_away_before_the_login(tmp_path: Path, words: bytes) -> None:
+    async with talker(saying(words)) as port:
+        config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}")
+        error = await failure(ConnectionRefusedByHostError, config)
+    assert "closed the connection before the login" in str(error)
+    assert words.decode().strip() in str(error)
+
+
+async def test_another_protocol(tmp_path: Path) -> None:
+    async with talker(saying(b"HTTP/1.1 400 Bad\x1b[31m Request\r\n" + b"x" * 20000)) as port:
+        config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}")
+        error = await failure(ConnectionRefusedByHostError, config)
+    assert "does not speak SSH" in str(error)
+    assert "HTTP/1.1 400" in str(error)
+    assert "\x1b" not in str(error)
+
+
+async def test_broken_off_after_the_greeting(tmp_path: Path) -> None:
+    async with talker(saying(b"SSH-2.0-gone\r\n")) as port:
+        config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}")
+        error = await failure(ConnectionRefusedByHostError, config)
+    assert "broke off" in str(error)
+
+
+@needs_sshd
+async def test_no_common_cipher(tmp_path: Path) -> None:
+    with running_sshd(tmp_path, "Ciphers aes256-ctr") as server:
+        server.know()
+        assert "aes128-ctr" in str(await failure(SSHConfigError, server.config(Ciphers="aes128-ctr")))
+
+
+@needs_sshd
+async def test_nothing_is_accepted(sshd: Sshd, tmp_path: Path) -> None:
+    stranger = asyncssh.generate_private_key("ssh-ed25519")
+    stranger.write_private_key(tmp_path / "stranger")
+    error = await failure(AuthenticationError, sshd.config(IdentityFile=tmp_path / "stranger"))
+    text = str(error)
+    assert isinstance(error, PermissionError)
+    assert "methods tried:  publickey" in text
+    assert stranger.get_fingerprint() in text
+    assert "server offers:  publickey, keyboard-interactive, password" in text
+
+
+@needs_sshd
+async def test_too_many_keys(tmp_path: Path) -> None:
+    with running_sshd(tmp_path, "MaxAuthTries 1") as server:
+        server.know()
+        for name in "ab":
+            asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / name)
+        config = server.config(IdentityFile=f"{tmp_path}/a\n  IdentityFile {tmp_path}/b")
+        assert "Too many authentication failures" in str(await failure(AuthenticationError, config))
+
+
+async def test_the_server_has_no_more_patience(tmp_path: Path) -> None:
+    script = Script(password="x")
+    async with scripted_server(tmp_path, script) as server:
+
+        async def ask(prompt: object) -> str:
+            script.connections[-1].abort()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        with pytest.raises(ConnectionRefusedByHostError, match="broke off the connection while logging in"):
+            await connect(Destination("lab", "box", config=str(server.config())), ask)
+
+
+@needs_sshd
+async def test_a_jump_host_is_named(sshd: Sshd) -> None:
+    port = closed_port()
+    text = (
+        f"Host behind\n  ProxyJump box\n  HostName 127.0.0.1\n  Port {port}\n"
+        f"Host lost\n  ProxyJump nowhere\n  HostName 127.0.0.1\nHost nowhere\n  HostName 127.0.0.1\n  Port {port}\n"
+        "Host unknown\n  ProxyJump no-such-host.invalid\n"
+    )
+    config = sshd.config(text)
+    error = await failure(ConnectionRefusedByHostError, config, "behind")
+    assert f"the jump host before 127.0.0.1 port {port} cannot connect" in str(error)
+    error = await failure(ConnectionRefusedByHostError, config, "lost")
+    assert f"the jump host 127.0.0.1 port {port} (hop 1 of 2) refuses" in str(error)
+    assert error.remedies[-1].command.endswith(" nowhere")
+    error = await failure(NameNotResolvedError, config, "unknown")
+    assert "of a jump host" in str(error)
+
+
+@needs_sshd
+async def test_a_jump_host_that_forbids_it(tmp_path: Path) -> None:
+    with running_sshd(tmp_path, "AllowTcpForwarding no") as server:
+        server.know()
+        config = server.config(f"Host behind\n  ProxyJump box\n  HostName 127.0.0.1\n  Port {server.port}\n")
+        error = await failure(ForbiddenByServerError, config, "behind")
+    assert "forbids to be jumped from" in str(error)
+
+
+async def test_proxy_commands_that_bring_nothing(tmp_path: Path) -> None:
+    config = write_config(tmp_path, "Host box\n  ProxyCommand echo no way >&2; false")
+    error = await failure(ConnectionRefusedByHostError, config)
+    assert "no way" in str(error)
+    config = write_config(tmp_path, "Host box\n  ProxyCommand no-such-command %h")
+    assert "no-such-command box" in str(await failure(ConnectionRefusedByHostError, config))
+    config = write_config(tmp_path, "Host box\n  ProxyCommand sleep 60")
+    assert "greeting" in str(await failure(ConnectTimeoutError, config, timeout=0.3))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "-oProxyCommand=x", "a b", "a;b", "$(b)", "a\nb", "-x@box", "a@", "ssh://box:0", "ssh://box:x", "ssh://"],
+)
+async def test_destinations_that_are_none(tmp_path: Path, name: str) -> None:
+    error = await failure(SSHConfigError, write_config(tmp_path, ""), name)
+    assert all("-oProxy" not in remedy.command for remedy in error.remedies)
+
+
+async def test_a_wrong_configuration(tmp_path: Path) -> None:
+    path = tmp_path / "ssh_config"
+    path.write_text("Host *\n  NoSuchOption yes\n")
+    assert "line 2" in str(await failure(SSHConfigError, path))
+    assert "not-there" in str(await failure(SSHConfigError, tmp_path / "not-there"))
+    path.write_text("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
+    assert "circle" in str(await failure(SSHConfigError, path, "a"))
+    path.write_text("Host *\n  ProxyUseFdpass yes\n  ProxyCommand x\n")
+    assert "ProxyUseFdpass" in str(await failure(SSHConfigError, path))
+    path.write_text('Match exec "sleep 60"\n  User x\n')
+    assert "Match exec" in str(await failure(SSHConfigError, path, timeout=0.3))
+
+
+@needs_sshd
+@pytest.mark.parametrize("limits", ["MaxSessions 1", "MaxSessions 0"])
+async def test_no_further_command(tmp_path: Path, limits: str) -> None:
+    with running_sshd(tmp_path, limits) as server:
+        server.know()
+        link = await log_in(server.config())
+        for _ in range(int(limits[-1])):
+            await link.open_command("cat", Nothing)
+        with pytest.raises(ForbiddenByServerError, match=r"no \(further\) command") as caught:
+            await link.open_command("cat", Nothing)
+        assert "MaxSessions" in str(caught.value)
+        await link.close()
+
+
+@needs_sshd
+async def test_sockets(tmp_path: Path) -> None:
+    with running_sshd(tmp_path) as server:
+        server.know()
+        link = await log_in(server.config())
+        with pytest.raises(ForbiddenByServerError, match="no channel to the socket /no/such/socket") as caught:
+            await link.open_socket("/no/such/socket", Nothing)
+        await link.close()
+    assert caught.value.remedies[0].command.endswith("box 'ls -l /no/such/socket'")
+    (tmp_path / "more").mkdir()
+    with running_sshd(tmp_path / "more", "AllowStreamLocalForwarding no") as server:
+        server.know()
+        link = await log_in(server.config())
+        with pytest.raises(ForbiddenByServerError, match="no channel to the socket"):
+            await link.open_socket("/no/such/socket", Nothing)
+        await link.close()
+
+
+@needs_sshd
+async def test_a_link_that_is_lost(sshd: Sshd) -> None:
+    link = await log_in(sshd.config())
+    _, parent = await link.open_command("echo $PPID >&2; cat", Nothing)
+    _, waiting = await link.open_command("kill -9 $PPID; cat", Nothing)
+    async with asyncio.timeout(10):
+        lost = await link.wait_lost()
+        assert await waiting.lost is lost
+        assert await parent.lost is lost
+    assert isinstance(lost, LinkLostError)
+    assert lost.remedies[0].command == "simmate-remote connect lab"
+    with pytest.raises(LinkLostError):
+        await link.open_command("true", Nothing)
+    with pytest.raises(LinkLostError):
+        await link.open_socket("/tmp/x", Nothing)
+    await link.close()
+    assert await link.wait_lost() is lost
+
+
+@needs_sshd
+async def test_a_jump_host_that_is_lost_ends_the_link(sshd: Sshd) -> None:
+    config = sshd.config(
+        f"Host behind\n  ProxyJump box\n  HostName localhost\n  Port {sshd.port}\n  AddressFamily inet\n"
+        f"  IdentityFile {sshd.key_file}\n  UserKnownHostsFile {sshd.known_hosts}\n  HostKeyAlias inner\n"
+    )
+    sshd.know(name="inner")
+    jump = await log_in(config)
+    link = await log_in(config, "behind")
+    # The server of the jump is the parent of neither command here: it is found by its connection to the inner one.
+    assert link._way[0].connection is not link._way[1].connection  # type: ignore[attr-defined]
+    link._way[0].connection.abort()  # type: ignore[attr-defined]
+    async with asyncio.timeout(10):
+        assert "the jump host" in str(await link.wait_lost())
+    await link.close()
+    await jump.close()
+
+
+async def test_a_server_that_falls_silent(tmp_path: Path) -> None:
+    async with scripted_server(tmp_path, Script(password="x")) as server, muted(server.port) as (port, mute):
+        (tmp_path / "known_hosts").write_text(
+            (tmp_path / "known_hosts").read_text().replace(str(server.port), str(port))
+        )
+        destination = Destination(
+            "lab", "box", config=str(server.config(Port=port)), keepalive_interval=0.1, keepalive_tries=2
+        )
+
+        async def ask(prompt: object) -> str:
+            return "x"
+
+        link = await connect(destination, ask)
+        mute.set()
+        async with asyncio.timeout(10):
+            assert "keepalive" in str(await link.wait_lost())
+        await link.close()
+
+
+@asynccontextmanager
+async def muted(port: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """Relay to a port; once the event is set, nothing goes through, and nothing is closed."""
+    mute = asyncio.Event()
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(65536):
+                if not mute.is_set():
+                    writer.write(data)
+        finally:
+            writer.close()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, out = await asyncio.open_connection("127.0.0.1", port)
+        tasks.update({asyncio.create_task(pump(reader, out)), asyncio.create_task(pump(there, writer))})
+
+    async with talker(talk) as relay:
+        yield relay, mute
+    if tasks:
+        await asyncio.wait(tasks, timeout=5)
