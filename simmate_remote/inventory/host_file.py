@@ -42,23 +42,20 @@ def read_host(path: Path, *, content: bytes | None = None, own_files: Iterable[s
         ) from error
     document = parse_document(read_file(path) if content is None else content)
     problems = list(document.problems)
-    fields: dict[str, object] = {}
-    if not problems and not isinstance(document.data, dict):
-        found = document.found[()]
-        problems.append(
-            Problem(document.lines[()], "", f"expected fields such as `ssh: me@lab-box.uni.edu`, found {found}")
-        )
-    elif isinstance(document.data, dict):
-        fields = dict(document.data)
-        problems += _place_ssh_config(fields, path, document.lines, own_files)
-    description = None
-    if isinstance(document.data, dict):
-        try:
-            description = HostDescription.model_validate(fields)
-        except ValidationError as error:
-            known = {problem[:2] for problem in problems}
-            problems += [problem for problem in find_problems(error, document) if problem[:2] not in known]
-    if problems or description is None:
+    if not isinstance(document.data, dict):
+        if not problems:
+            message = f"expected fields such as `ssh: me@lab-box.uni.edu`, found {document.found[()]}"
+            problems.append(Problem(document.lines[()], "", message))
+        raise _wrong_file(path, name, problems)
+    fields = dict(document.data)
+    problems += _place_ssh_config(fields, path, document.lines, own_files)
+    try:
+        description = HostDescription.model_validate(fields)
+    except ValidationError as error:
+        known = {problem[:2] for problem in problems}
+        problems += [problem for problem in find_problems(error, document) if problem[:2] not in known]
+        raise _wrong_file(path, name, problems) from error
+    if problems:
         raise _wrong_file(path, name, problems)
     return Host(name=name, source=path, **dict(description))
 

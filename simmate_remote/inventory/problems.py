@@ -20,6 +20,8 @@ _ENTRIES = {
     "resources": Expects("a number of at least 0", "1"),
 }
 
+_UNKNOWN = Expects("nothing of this name", "")
+
 
 def find_problems(error: ValidationError, document: Document) -> list[Problem]:
     """Say what is wrong, line by line.
@@ -78,18 +80,11 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
 
 
 def _expected(path: tuple[str, ...]) -> Expects:
-    section: type[BaseModel] = HostDescription
-    for part in path:
-        field = section.model_fields.get(part)
-        if field is None:
-            break
-        if part in _SECTIONS and part != path[-1]:
-            section = _SECTIONS[part]
-            continue
-        if part != path[-1]:
-            return _ENTRIES[part]
-        return next(entry for entry in field.metadata if isinstance(entry, Expects))
-    return Expects("", "")
+    section, rest = (_SECTIONS[path[0]], path[1:]) if len(path) > 1 else (HostDescription, path)
+    if len(rest) > 1:
+        return _ENTRIES[rest[0]]
+    field = section.model_fields.get(rest[0])
+    return next((entry for entry in field.metadata if isinstance(entry, Expects)), _UNKNOWN) if field else _UNKNOWN
 
 
 def _did_you_mean(path: tuple[str, ...]) -> str:

@@ -19,7 +19,7 @@ from asyncssh.public_key import (
 from simmate_remote.link.known_hosts import KnownHosts
 from simmate_remote.link.settings import HostSettings
 
-_FASTEST = "aes128-gcm@openssh.com"  # with AES in hardware 1.6 times the default's speed, see docs/performance.md
+_FASTEST = "aes128-gcm@openssh.com"  # with AES in hardware 1.6 times the speed of chacha20, the usual first choice
 
 _SIGNED_BY = {"ssh-rsa": ["rsa-sha2-512", "rsa-sha2-256"]}
 """Kind of key → algorithms that prove it; a key of any other kind has one of its own name."""

@@ -246,12 +246,10 @@ def not_authenticated(
     """
     remedies = [_by_hand(hop)]
     if "publickey" in offered:
-        key = next(iter(hop.settings.lines("identityfile")), "~/.ssh/id_ed25519")
-        remedies = [
-            Remedy("ssh-add -l", "lists the keys that the agent holds"),
-            *([] if keys else [Remedy(f"ssh-add {key}", "gives the agent a key")]),
-            *remedies,
-        ]
+        files = [path for path in hop.settings.paths("identityfile") if path.is_file()]
+        if files and not keys:
+            remedies.insert(0, Remedy(shlex.join(["ssh-add", str(files[0])]), "gives the agent the key"))
+        remedies.insert(0, Remedy("ssh-add -l", "lists the keys that the agent holds"))
     lines = [
         f"methods tried:  {', '.join(tried) or 'none'}",
         *[f"key offered:    {key}" for key in keys],

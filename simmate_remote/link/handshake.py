@@ -12,14 +12,16 @@ import asyncssh
 
 from simmate_remote.link import failures
 from simmate_remote.link.algorithms import offered
-from simmate_remote.link.base import Ask, Prompt
+from simmate_remote.link.base import Ask
 from simmate_remote.link.dial import Greeting, ProxyCommand, open_over, open_tcp
 from simmate_remote.link.hop import Hop
+from simmate_remote.link.host_keys import ask_about_key, read_known_hosts
 from simmate_remote.link.keys import KeyRing, Unlocked
-from simmate_remote.link.known_hosts import KnownHosts, Standing, append_key, fingerprint
+from simmate_remote.link.known_hosts import KnownHosts, Standing
 from simmate_remote.link.login import Login
 from simmate_remote.link.patience import Patience
 from simmate_remote.link.questions import Questions
+from simmate_remote.link.text import printable
 
 
 @dataclass
@@ -65,7 +67,7 @@ async def log_in(hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask |
     except _UnknownKeyError as unknown:
         # asyncssh wants a verdict at once, and a person takes time: so the connection, on which nothing was sent yet,
         # is dropped, and made again after the answer: once for each host, and before any password or code.
-        await _ask_about_key(hop, unknown.key, unknown.known, ask)
+        await ask_about_key(hop, unknown.key, unknown.known, ask)
     try:
         return await _attempt(hop, jump, ask, unlocked)
     except _UnknownKeyError as unknown:
@@ -82,7 +84,7 @@ async def _attempt(
     keys = KeyRing(hop.settings, questions, unlocked)
     try:
         async with patience:
-            known = await asyncio.to_thread(_read_known_hosts, hop)
+            known = await asyncio.to_thread(read_known_hosts, hop)
             greeting, proxy = await _open(hop, jump)
             login = Login(hop, known, keys, questions, patience)
             try:
@@ -96,6 +98,8 @@ async def _attempt(
                 raise
             return LoggedIn(hop, connection, login, proxy)
     except TimeoutError as error:
+        if not patience.expired:
+            raise
         raise failures.timed_out(hop, patience.step) from error
     finally:
         await keys.close()
@@ -173,73 +177,37 @@ async def _authenticate(hop: Hop, greeting: Greeting, login: Login, keys: KeyRin
             login_timeout=0,
             **offered(settings, known),
         )
-    except asyncssh.HostKeyNotVerifiable as error:
+    except (asyncssh.Error, OSError, ValueError) as error:
+        if login.questions.error is error:
+            raise
+        raise _explained(hop, login, keys, error) from error
+
+
+def _explained(hop: Hop, login: Login, keys: KeyRing, error: Exception) -> Exception:
+    """Translate what asyncssh raised during a login."""
+    if isinstance(error, asyncssh.HostKeyNotVerifiable):
         key, verdict = login.shown_key, login.verdict
         if key is None:
-            raise failures.certificate_refused(hop, error) from error
+            return failures.certificate_refused(hop, error)
         if verdict.standing is Standing.UNKNOWN:
-            raise _UnknownKeyError(key, known) from error
+            return _UnknownKeyError(key, login.known)
         failure = failures.key_revoked if verdict.standing is Standing.REVOKED else failures.key_changed
-        raise failure(hop, key.get_algorithm(), key.public_data, verdict) from error
-    except asyncssh.KeyExchangeFailed as error:
-        raise failures.no_common_algorithm(hop, error) from error
-    except (asyncssh.DisconnectError, OSError) as error:
-        refused = login.authenticating and not isinstance(error, asyncssh.ConnectionLost | OSError)
-        if not refused:
-            raise failures.broken_off(hop, error, login.step) from error
-        said = "" if isinstance(error, asyncssh.PermissionDenied) else str(error)
-        raise failures.not_authenticated(
-            hop,
-            tried=login.report.methods,
-            keys=keys.offered,
-            offered=login.offered,
-            notes=keys.notes + login.notes,
-            words="\n".join(filter(None, [login.banner.strip(), said])),
-        ) from error
-    except ValueError as error:
-        raise failures.cannot_follow(hop, error) from error
-
-
-def _read_known_hosts(hop: Hop) -> KnownHosts:
-    settings = hop.settings
-    try:
-        files = settings.path_list("userknownhostsfile") + settings.path_list("globalknownhostsfile")
-        revoked = settings.paths("revokedhostkeys")
-        return KnownHosts.read(hop.known_as, files, revoked[0] if revoked else None)
-    except OSError as error:
-        raise failures.cannot_follow(hop, error) from error
-    except ValueError as error:
-        raise failures.cannot_follow(hop, error) from error
-
-
-async def _ask_about_key(hop: Hop, key: asyncssh.SSHKey, known: KnownHosts, ask: Ask | None) -> None:
-    """Return when the key was accepted and is remembered."""
-    algorithm, blob = key.get_algorithm(), key.public_data
-    others = [known_key for known_key in known.keys if not known_key.marker]
-    strict = hop.settings.value("stricthostkeychecking").lower()
-    if strict in ("yes", "true"):
-        raise failures.key_unknown(hop, algorithm, blob, "StrictHostKeyChecking forbids to ask")
-    # A known host that comes with a key of a new kind is for a person to judge, whatever the configuration says.
-    if others or strict not in ("accept-new", "no", "off", "false"):
-        if ask is None or hop.settings.flag("batchmode", default=False):
-            raise failures.key_unknown(hop, algorithm, blob, "nobody can be asked about it")
-        lines = [f"{hop.name} shows a key that is not known yet:", f"{algorithm} {fingerprint(blob)}"]
-        lines += [
-            f"Known until now is another kind of key: {one.algorithm} ({one.file} line {one.line})" for one in others
-        ]
-        answer = await ask(
-            Prompt("host-key", "Is this the right key (yes or no)? ", echo=True, detail="\n".join(lines))
-        )
-        if answer is None or answer.strip().lower() != "yes":
-            raise failures.key_unknown(hop, algorithm, blob, "it was not accepted")
-    files = hop.settings.path_list("userknownhostsfile")
-    if not files:
-        raise failures.key_unknown(hop, algorithm, blob, "UserKnownHostsFile names no file to remember it in")
-    hashed = hop.settings.flag("hashknownhosts", default=False)
-    try:
-        await asyncio.to_thread(append_key, files[0], hop.known_as, algorithm, blob, hashed=hashed)
-    except OSError as error:
-        raise failures.not_remembered(hop, str(files[0]), error) from error
+        return failure(hop, key.get_algorithm(), key.public_data, verdict)
+    if isinstance(error, asyncssh.KeyExchangeFailed):
+        return failures.no_common_algorithm(hop, error)
+    if isinstance(error, ValueError):
+        return failures.cannot_follow(hop, error)
+    if not login.authenticating or isinstance(error, asyncssh.ConnectionLost | OSError):
+        return failures.broken_off(hop, error, login.step)
+    said = "" if isinstance(error, asyncssh.PermissionDenied) else str(error)
+    return failures.not_authenticated(
+        hop,
+        tried=login.report.methods,
+        keys=keys.offered,
+        offered=login.offered,
+        notes=keys.notes + login.notes,
+        words="\n".join(filter(None, [login.banner.strip(), printable(said)])),
+    )
 
 
 def _methods(hop: Hop) -> list[str]:

@@ -180,7 +180,7 @@ class KeyRing:
             async with asyncio.timeout(_AGENT_PATIENCE):
                 return [AgentKey(self._agent, self._questions, key) for key in await self._agent.get_keys()]
         except (ValueError, TimeoutError) as error:
-            self.notes.append(f"the agent at {path} does not answer: {error or 'it is silent'}")
+            self.notes.append(f"the agent at {path} does not answer: {str(error) or 'it is silent'}")
             return []
 
     def _agent_path(self) -> str:

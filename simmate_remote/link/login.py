@@ -40,7 +40,7 @@ class Login(asyncssh.SSHClient):
         self._hop = hop
         self.known = known
         self._keys = keys
-        self._questions = questions
+        self.questions = questions
         self._patience = patience
         self._instructions = ""
         self._tries = {"password": 0, "keyboard-interactive": 0}
@@ -97,7 +97,7 @@ class Login(asyncssh.SSHClient):
         if not self._may_try("password"):
             return None
         user, host = self._hop.settings.user, self._hop.settings.host
-        answer = await self._questions(
+        answer = await self.questions(
             Prompt("password", f"Password of {user} at {host}: ", detail="\n".join(filter(None, [self.banner, again])))
         )
         if answer is not None:
@@ -124,7 +124,7 @@ class Login(asyncssh.SSHClient):
         self._instructions = ""
         answers: list[str] = []
         for text, echo in prompts:
-            answer = await self._questions(Prompt("code", text, echo=echo, detail=told))
+            answer = await self.questions(Prompt("code", text, echo=echo, detail=told))
             if answer is None:
                 return None
             answers.append(answer)
@@ -133,13 +133,13 @@ class Login(asyncssh.SSHClient):
         return answers
 
     def _may_try(self, method: str) -> bool:
-        if not self._questions.possible or self._hop.settings.flag("batchmode", default=False):
+        if not self.questions.possible or self._hop.settings.flag("batchmode", default=False):
             note = f"{method} needs a person, and nobody can be asked"
             if note not in self.notes:
                 self.notes.append(note)
             return False
         self._tries[method] += 1
-        return not self._questions.declined and self._tries[method] <= self._hop.settings.number(
+        return not self.questions.declined and self._tries[method] <= self._hop.settings.number(
             "numberofpasswordprompts", 3
         )
 

@@ -37,6 +37,11 @@ class Patience:
         self._running = False
         await self._timeout.__aexit__(kind, error, trace)
 
+    @property
+    def expired(self) -> bool:
+        """Whether a step took too long."""
+        return self._timeout.expired()
+
     def begin(self, step: str) -> None:
         """Start the time of the next step, named as in "nothing came while <step>"."""
         self.step = step

@@ -22,14 +22,19 @@ class Questions:
         self._patience = patience
         self.possible = ask is not None
         self.declined = False
+        self.error: Exception | None = None  # what the callback raised; it is the caller's, and not ours to translate
 
     async def __call__(self, prompt: Prompt) -> str | None:
         """Return the answer, or ``None`` when nobody is there, or the person declined: then it asks no more."""
         if self._ask is None or self.declined:
             return None
         clean = Prompt(prompt.kind, printable(prompt.text), prompt.echo, printable(prompt.detail).strip("\n"))
-        with self.waiting():
-            answer = await self._ask(clean)
+        try:
+            with self.waiting():
+                answer = await self._ask(clean)
+        except Exception as error:
+            self.error = error
+            raise
         if answer is None:
             self.declined = True
         return answer

@@ -20,10 +20,9 @@ ALREADY_THERE = b"there\n"
 LISTENING = b"listening\n"
 
 
-async def serve(path: Path, host: Host, *, lasting: bool) -> None:
+async def serve(path: Path, host: Host) -> None:
     """Run the session until it is stopped."""
     control = Control(host)
-    control.session.lasting = lasting
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(control.client, str(path))
     sys.stdout.buffer.write(LISTENING)
@@ -32,8 +31,7 @@ async def serve(path: Path, host: Host, *, lasting: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, lambda: control.end("the session process was asked to end by a signal"))
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not lasting:
-        control.await_owner()
+    control.await_owner()
     try:
         await control.session.run()
     finally:
@@ -58,7 +56,7 @@ def main() -> None:
             return
         path.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(path, Host.model_validate_json(request["host"]), lasting=request["lasting"]))
+            asyncio.run(serve(path, Host.model_validate_json(request["host"])))
 
 
 if __name__ == "__main__":

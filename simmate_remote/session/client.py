@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -117,29 +118,36 @@ async def find(host: Host) -> SessionClient:
     return client
 
 
-async def find_or_start(host: Host, *, lasting: bool) -> SessionClient:
+async def find_or_start(host: Host) -> SessionClient:
     """Connect to the session of a host, and start it if there is none.
+
+    A session that is started ends soon unless somebody owns it, or makes it last.
 
     Args:
         host: The host.
-        lasting: Whether a session that is started shall outlive this process.
+
+    Raises:
+        SessionError: It could not be started.
     """
     path = socket_path(host)
-    client = await _connect(path, host.name)
-    if client is not None:
-        if lasting:
-            await client.last()
-        return client
-    started = await asyncio.to_thread(_start, path, host, lasting)
-    client = await _connect(path, host.name, started=started)
-    if client is None:
-        raise SessionError(
-            "the session process ended as soon as it had started",
-            host=host.name,
-            remedies=(Remedy(f"simmate-remote connect {host.name} --foreground", "shows what it says"),),
-            detail=_tail(log_path(path)),
-        )
-    return client
+    deadline = time.monotonic() + START_TIMEOUT
+    while True:
+        client = await _connect(path, host.name)
+        if client is not None:
+            return client
+        started = await asyncio.to_thread(_start, path, host)
+        client = await _connect(path, host.name, started=started)
+        if client is not None:
+            return client
+        if started or time.monotonic() > deadline:
+            raise SessionError(
+                "the session process ended as soon as it had started",
+                host=host.name,
+                remedies=(Remedy(f"simmate-remote connect {host.name}", "tries again"),),
+                detail=_tail(log_path(path)),
+            )
+        # The session before this one is in its last moments: it listens no longer, and is not gone yet.
+        await asyncio.sleep(0.1)
 
 
 async def find_all() -> list[SessionClient]:
@@ -167,9 +175,9 @@ async def _connect(path: Path, host: str, *, started: bool = False) -> SessionCl
     return SessionClient(host, caller, started=started)
 
 
-def _start(path: Path, host: Host, lasting: bool) -> bool:
+def _start(path: Path, host: Host) -> bool:
     """Start a session process; give whether it is the one, or another was quicker."""
-    request = {"socket": str(path), "host": host.model_dump_json(), "lasting": lasting}
+    request = {"socket": str(path), "host": host.model_dump_json()}
     log = os.open(log_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, Self
 
 from distributed import Client, Security
@@ -16,7 +16,8 @@ from simmate_remote.cluster.timeouts import raise_timeouts
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
 from simmate_remote.inventory import Host, load_host
 from simmate_remote.link import Ask
-from simmate_remote.session.client import SessionClient, find_or_start
+from simmate_remote.session.client import SessionClient
+from simmate_remote.session.join import join
 
 
 class RemoteCluster(Cluster):  # type: ignore[misc]
@@ -36,6 +37,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
     Args:
         host: The name of a host, or a :class:`simmate_remote.inventory.Host`.
         ask: Answers what the login asks (password, code, host key); default: the terminal, if there is one.
+        step: Told what is being done while it connects.
         outlive: Let a session that is made outlive this process, as ``simmate-remote connect`` does.
         asynchronous: Whether it is used with ``async with`` and ``await``.
         loop: The event loop to use; for Dask's own use.
@@ -49,6 +51,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         host: str | Host,
         *,
         ask: Ask | None = None,
+        step: Callable[[str], None] = lambda _: None,
         outlive: bool = False,
         asynchronous: bool = False,
         loop: IOLoop | None = None,
@@ -56,6 +59,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         self.host = host if isinstance(host, Host) else load_host(host)
         self.security: Security | None = None
         self._ask = ask
+        self._step = step
         self._outlive = outlive
         self._session: SessionClient | None = None
         self._owner = False
@@ -83,11 +87,10 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         self.status = Status.starting
         raise_timeouts()
         try:
-            self._session = await find_or_start(self.host, lasting=self._outlive)
+            self._session = await join(
+                self.host, lasting=self._outlive, ask=self._ask or _terminal(), step=self._tell
+            )
             self._owner = self._session.started and not self._outlive
-            if self._owner:
-                await self._session.own()
-            await self._session.follow(self._ask or _terminal(), self._log)
             self._access = await self._session.access()
             self.security = Security(**self._access["security"])
             self.scheduler_comm = rpc(
@@ -167,6 +170,10 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         return set(self.observed)
 
     # Inside
+
+    def _tell(self, text: str) -> None:
+        self._log(text)
+        self._step(text)
 
     def _living_session(self) -> SessionClient:
         if self._session is None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
+import contextlib
 import os
+import select
+import termios
+from collections.abc import Iterator
 
 from simmate_remote.link import Prompt
 
 TERMINAL = "/dev/tty"
+LONGEST_ANSWER = 4096
 
 
 def has_terminal() -> bool:
@@ -21,19 +25,43 @@ def has_terminal() -> bool:
 
 
 async def ask_terminal(prompt: Prompt) -> str | None:
-    """Ask, and give the answer; None when the person ends the input."""
-    return await asyncio.to_thread(_ask, prompt)
-
-
-def _ask(prompt: Prompt) -> str | None:
+    """Ask, and give the answer; None when the person ends the input. A question that is cancelled ends at once."""
+    ending, end = os.pipe()
+    asking = asyncio.create_task(asyncio.to_thread(_ask, prompt, ending))
     try:
-        with open(TERMINAL, "r+b", buffering=0) as terminal:
-            if prompt.detail:
-                terminal.write(prompt.detail.rstrip().encode() + b"\n")
-            if not prompt.echo:
-                return getpass.getpass(prompt.text)
-            terminal.write(prompt.text.encode())
-            answer = terminal.read(4096)
-            return answer.decode(errors="replace").rstrip("\n") if answer else None
-    except EOFError:
-        return None
+        return await asyncio.shield(asking)
+    finally:
+        # The thread gives the terminal its echo back; without this, Ctrl-C would wait for a line that nobody types.
+        os.write(end, b"!")
+        await asyncio.wait({asking})
+        os.close(ending)
+        os.close(end)
+
+
+def _ask(prompt: Prompt, ending: int) -> str | None:
+    terminal = os.open(TERMINAL, os.O_RDWR | os.O_NOCTTY)
+    try:
+        if prompt.detail:
+            os.write(terminal, prompt.detail.rstrip().encode() + b"\n")
+        with _echo(terminal, wanted=prompt.echo):
+            os.write(terminal, prompt.text.encode())
+            ready, _, _ = select.select([terminal, ending], [], [])
+            answer = os.read(terminal, LONGEST_ANSWER) if terminal in ready else b""
+            if not prompt.echo or not answer:
+                os.write(terminal, b"\n")
+    finally:
+        os.close(terminal)
+    return answer.decode(errors="replace").rstrip("\n") if answer else None
+
+
+@contextlib.contextmanager
+def _echo(terminal: int, *, wanted: bool) -> Iterator[None]:
+    """Show what is typed, or not; what was typed before the question is no answer to it."""
+    before = termios.tcgetattr(terminal)
+    during = list(before)
+    during[3] = during[3] | termios.ECHO if wanted else during[3] & ~termios.ECHO
+    termios.tcsetattr(terminal, termios.TCSAFLUSH, during)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)

@@ -18,6 +18,7 @@ PROC = Path("/proc")
 SEES_PROCESSES = sys.platform == "linux"
 _TCP_LISTEN = "0A"
 _UNIX_ACCEPTS = 0x10000
+_UNIX_ENTRY = re.compile(r"\w+: \w+ \w+ (?P<flags>\w+) \w+ \w+ +(?P<inode>\d+)(?: (?P<path>.*))?", re.DOTALL)
 
 
 class ListeningSocket(NamedTuple):
@@ -46,11 +47,12 @@ def marked_processes(name: str, value: str) -> list[tuple[int, list[str]]]:
     """
     mark = f"{name}={value}".encode()
     found = []
-    for folder in PROC.glob("[0-9]*") if SEES_PROCESSES else ():
+    for pid in filter(str.isdigit, os.listdir(PROC)) if SEES_PROCESSES else ():
+        folder = PROC / pid
         try:
             if mark in (folder / "environ").read_bytes().split(b"\0"):
                 words = (folder / "cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-                found.append((int(folder.name), [os.fsdecode(word) for word in words]))
+                found.append((int(pid), [os.fsdecode(word) for word in words]))
         except (PermissionError, FileNotFoundError, ProcessLookupError):
             continue  # somebody else's, or it ended while we looked
     return found
@@ -110,8 +112,8 @@ def _tcp_listeners() -> dict[str, tuple[str, str]]:
 def _unix_listeners() -> dict[str, tuple[str, str]]:
     """Return family and path of every listening Unix socket, by inode number."""
     listeners = {}
-    for line in (PROC / "net" / "unix").read_text(errors="surrogateescape").splitlines()[1:]:
-        _, _, _, flags, _, _, inode, *path = line.split(maxsplit=7)
-        if int(flags, 16) & _UNIX_ACCEPTS:
-            listeners[inode] = ("unix", path[0] if path else "")
+    for line in os.fsdecode((PROC / "net" / "unix").read_bytes()).split("\n"):
+        # Anybody's socket may have a newline in its path, so not every line is an entry.
+        if (entry := _UNIX_ENTRY.fullmatch(line)) and int(entry["flags"], 16) & _UNIX_ACCEPTS:
+            listeners[entry["inode"]] = ("unix", entry["path"] or "")
     return listeners

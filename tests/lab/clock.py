@@ -1,8 +1,21 @@
-"""The wall clock of the box, ahead or behind, by libfaketime in every process that starts there."""
+"""The wall clock of the box, ahead or behind, by libfaketime in every SSH session that begins there."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+from tests.lab.box import SYSTEM_PYTHON, Box
+
+# By itself, libfaketime makes shared memory for each family of processes and removes it when the first of them ends,
+# which kills those that stay. These files belong to root, in a folder with the sticky bit: they remain.
+SHARED = ("/faketime-semaphore", "/faketime-ticks")
+MAKE_SHARED = f"""
+import ctypes, os
+os.umask(0)
+assert ctypes.CDLL("libc.so.6").sem_open(b"{SHARED[0]}", os.O_CREAT, 0o666, 1)
+with open("/dev/shm{SHARED[1]}", "wb") as file:
+    file.truncate(4096)
+"""
 
 
 def find_libfaketime() -> Path | None:
@@ -10,22 +23,21 @@ def find_libfaketime() -> Path | None:
     return next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None)
 
 
-def set_clock(folder: Path, offset: float) -> None:
-    """Set the clock for processes that start from now on.
+def prepare_clock(box: Box, offset: float) -> dict[str, str]:
+    """Return the environment that makes processes of the box see a wrong time.
 
-    The library is preloaded by the dynamic linker's own file, so that an emptied environment does not escape it.
     Monotonic time stays true: only what a person would call the date is wrong, as on a real machine.
 
     Args:
-        folder: The lab's folder, with ``etc``.
+        box: Where they will run.
         offset: Seconds ahead; negative: behind; 0: the true time.
     """
-    preload = folder / "etc/ld.so.preload"
     if not offset:
-        preload.unlink(missing_ok=True)
-        return
-    library = find_libfaketime()
-    if library is None:
-        raise RuntimeError("libfaketime is missing; `python -m tests.lab install` installs it")
-    (folder / "etc/faketimerc").write_text(f"{offset:+f}\n")
-    preload.write_text(f"{library}\n")
+        return {}
+    box.run("root", [SYSTEM_PYTHON, "-I", "-S", "-c", MAKE_SHARED])
+    return {
+        "LD_PRELOAD": str(find_libfaketime()),
+        "FAKETIME": f"{offset:+.0f}",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_SHARED": " ".join(SHARED),
+    }

@@ -16,7 +16,7 @@ from tests.lab import requirements
 from tests.lab.accounts import Account, Accounts
 from tests.lab.box import SYSTEM_PYTHON, Box, end_helper, read_line, start_helper
 from tests.lab.change import Change
-from tests.lab.clock import set_clock
+from tests.lab.clock import prepare_clock
 from tests.lab.codes import OneTimeCodes
 from tests.lab.environments import make_environment, same_as_here
 from tests.lab.folder import LabFolder, write_json
@@ -92,7 +92,9 @@ class Lab:
         (self.folder / "etc/hostname").write_text(f"{self.box.hostname}\n")
         self.accounts = Accounts(self.folder)
         self._codes = OneTimeCodes(self.folder)
-        self._cable = start_helper([SYSTEM_PYTHON, "-I", "-S", str(Path(__file__).with_name("cable.py")), str(self.folder)])
+        self._cable = start_helper(
+            [SYSTEM_PYTHON, "-I", "-S", str(Path(__file__).with_name("cable.py")), str(self.folder)]
+        )
         state = json.loads(read_line(self._cable, "the cable did not start"))
         self._folder.record_process(self._cable.pid)
         self.address: str = state["box_address"]
@@ -119,7 +121,7 @@ class Lab:
         self._folder.remove()
 
     def reboot(self, *, seconds: float = 0) -> None:
-        """Pull the plug and start the machine again: /tmp, /run and every process are gone, homes are not.
+        """Pull the plug and start the machine again: /tmp, /run, every process and a wrong clock are gone.
 
         Args:
             seconds: How long it stays off.
@@ -128,6 +130,7 @@ class Lab:
         self.box.stop()
         self.server.box_ended()
         time.sleep(seconds)
+        self.server.environment = {}
         self._boot()
         self.server.start()
 
@@ -207,12 +210,15 @@ class Lab:
         return self._codes.next_code(user)
 
     def clock(self, offset_seconds: float) -> Change:
-        """Set the box's wall clock ahead or behind, for every process that starts from now on.
+        """Set the box's wall clock ahead or behind, for every SSH session that begins from now on.
 
-        The SSH server is started anew so that sessions have that clock.
+        A process whose environment was emptied sees the true time again, and so does :meth:`run`.
+
+        Args:
+            offset_seconds: Whole seconds ahead; negative: behind.
         """
-        set_clock(self.folder, offset_seconds)
         self.server.stop()
+        self.server.environment = prepare_clock(self.box, offset_seconds)
         self.server.start()
         return Change(lambda: self.clock(0))
 
@@ -282,7 +288,5 @@ class Lab:
 def _skip_special(folder: str, names: list[str]) -> list[str]:
     """Name what of /etc is neither file, folder nor link, and what is nobody's business on the box."""
     secret = {"ssl": {"private"}, "etc": {"ssh", "shadow-", "gshadow-"}}.get(Path(folder).name, set())
-    ordinary = (
-        name for name in names if (path := Path(folder, name)).is_symlink() or path.is_file() or path.is_dir()
-    )
+    ordinary = (name for name in names if (path := Path(folder, name)).is_symlink() or path.is_file() or path.is_dir())
     return [*secret, *(set(names) - set(ordinary))]

@@ -59,7 +59,9 @@ def list_processes(init_pid: int) -> list[BoxProcess]:
         init_pid: Number on this machine of the first process of that namespace.
     """
     box = _namespace(init_pid)
-    found = (_read_process(int(name)) for name in os.listdir("/proc") if name.isdigit() and _namespace(int(name)) == box)
+    found = (
+        _read_process(int(name)) for name in os.listdir("/proc") if name.isdigit() and _namespace(int(name)) == box
+    )
     return sorted(process for process in found if process is not None)
 
 

@@ -27,7 +27,9 @@ def missing_packages() -> list[str]:
     packages = [package for program, package in PROGRAMS.items() if shutil.which(program, path=SEARCH) is None]
     if find_libfaketime() is None:
         packages.append("faketime")
-    if not list(Path("/usr/lib").glob("*/security/pam_oath.so")) and not list(Path("/lib").glob("*/security/pam_oath.so")):
+    if not list(Path("/usr/lib").glob("*/security/pam_oath.so")) and not list(
+        Path("/lib").glob("*/security/pam_oath.so")
+    ):
         packages.append("libpam-oath")
     if not Path("/usr/bin/python3").exists() or not list(Path("/usr/lib").glob("python3.*/ensurepip/_bundled/pip-*")):
         if not list(Path("/usr/share/python-wheels").glob("pip-*")):

@@ -16,8 +16,6 @@ from tests.lab.change import Change
 
 START_LIMIT = 10.0
 HOST_KEY_KINDS = ("ed25519", "ecdsa")
-# libfaketime's shared memory would leave files behind, and what it does to remove them is forbidden in sshd's sandbox.
-FAKETIME = ("FAKETIME_DISABLE_SHM=1",)
 SETTINGS: dict[str, object] = {
     "Port": 22,
     "ListenAddress": "0.0.0.0",
@@ -29,7 +27,6 @@ SETTINGS: dict[str, object] = {
     "PasswordAuthentication": "yes",
     "PrintMotd": "no",
     "AcceptEnv": "LANG LC_*",
-    "SetEnv": " ".join(FAKETIME),
     "Subsystem": "sftp /usr/lib/openssh/sftp-server",
 }
 
@@ -56,6 +53,9 @@ class SSHServer:
     Args:
         box: Where it runs.
         folder: The lab's folder; the log is ``sshd.log`` in it, and survives a reboot.
+
+    Attributes:
+        environment: What sessions get, from the next start on.
     """
 
     def __init__(self, box: Box, folder: Path) -> None:
@@ -63,6 +63,7 @@ class SSHServer:
         self._folder = folder
         self._listener: subprocess.Popen[str] | None = None
         self._overrides: dict[str, object] = {}
+        self.environment: dict[str, str] = {}
         self.log = folder / "sshd.log"
         self.log.touch()
 
@@ -98,9 +99,11 @@ class SSHServer:
                 if one is not None:
                     lines.append(f"{keyword} {one}\n")
         (self._folder / "etc/ssh/sshd_config").write_text("".join(lines))
+        if self.environment:
+            lines.append("SetEnv " + " ".join(f'"{name}={value}"' for name, value in self.environment.items()) + "\n")
         start = self.mark()
         with self.log.open("a") as log:
-            words = [*self._box.enter(), "env", *FAKETIME, "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config"]
+            words = [*self._box.enter(), "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config"]
             self._listener = subprocess.Popen(
                 words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, text=True, start_new_session=True
             )

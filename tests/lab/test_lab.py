@@ -283,10 +283,14 @@ def test_the_clock_is_wrong_in_python_and_in_ssl(lab: Lab, offset: int) -> None:
         "print(x509.load_pem_x509_certificate(open('c.pem', 'rb').read()).not_valid_before_utc.timestamp())"
     )
     with lab.clock(offset):
-        output = ssh(lab, f'env -i PATH=$PATH {lab.python} -c "{read_clocks}"')
+        assert ssh(lab, "(sleep 0.2; date +%s > later) >/dev/null 2>&1 </dev/null & true").returncode == 0
+        output = ssh(lab, f'{lab.python} -c "{read_clocks}"')
         assert output.returncode == 0, output.stderr
         for clock in output.stdout.split():
             assert float(clock) == pytest.approx(time.time() + offset, abs=20)
+        lab.wait_until_idle("researcher")
+        assert float(ssh(lab, "cat later").stdout) == pytest.approx(time.time() + offset, abs=20)
+        assert lab.files("researcher") == []
     assert float(ssh(lab, "date +%s").stdout) == pytest.approx(time.time(), abs=20)
 
 

@@ -362,7 +362,9 @@ async def test_daemons_and_their_sockets_are_seen(host: EmbeddedHost) -> None:
     await until(lambda: len(host.processes()) == 1)
     [(pid, argv)] = host.processes()
     assert argv[0] == host.python
-    found = {(entry.pid, entry.family, entry.address) for entry in host.sockets()}
+    with socket.socket(socket.AF_UNIX) as strange:
+        strange.bind(f"{host.home}/not\nthere: 1 2 3 00010000\n")
+        found = {(entry.pid, entry.family, entry.address) for entry in host.sockets()}
     assert (pid, "tcp", f"127.0.0.1:{(host.home / 'port').read_text()}") in found
     assert (pid, "unix", "a socket") in found
     os.kill(pid, signal.SIGKILL)

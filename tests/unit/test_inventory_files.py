@@ -127,6 +127,7 @@ def test_defaults(folder: Path) -> None:
             "workers.environment.OMP",
             'expected a text in quotes, found yes; for example `OMP: "yes"`',
         ),
+        ("ssh: a\nworkers: {environment: {workers: 2}}", 2, "workers.environment.workers", "expected a text in quotes"),
         ("ssh: a\nworkers: {resources: {GPU: one}}", 2, "workers.resources.GPU", "expected a number of at least 0"),
         ("ssh: a\nworkers: {resources: {GPU: -1}}", 2, "workers.resources.GPU", "found -1"),
         ("ssh: a\nfoldr: /x", 2, "foldr", "did you mean `folder`?"),

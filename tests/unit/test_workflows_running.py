@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,7 +125,11 @@ PACKAGE = {
 
         def wait_for(marker: str):
             report_progress(0, 1, "waiting")
-            threading.Event().wait(50)
+            event = threading.Event()
+            for _ in range(5000):
+                if Path(marker).exists():
+                    break
+                event.wait(0.01)
         """,
 }
 
@@ -370,12 +376,30 @@ def test_a_scheduler_that_dies_ends_the_wait(code: Path, tmp_path: Path) -> None
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait(20)
 
+        given = {"marker": str(tmp_path / "never")}
         with (
             Client(address, set_as_default=False, timeout=5) as client,
             pytest.raises(SchedulerError, match="scheduler is gone") as caught,
         ):
-            run_target(target(code, "wait_for"), {"marker": ""}, client, host="lab-box", on_update=kill)
+            run_target(target(code, "wait_for"), given, client, host="lab-box", on_update=kill)
     assert caught.value.host == "lab-box"
+
+
+def test_an_interrupted_run_does_not_wait_for_the_function(code: Path, tmp_path: Path) -> None:
+    def interrupt(update: Update) -> None:
+        if update.text == "waiting":
+            raise KeyboardInterrupt
+
+    began = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        run_target(target(code, "wait_for"), {"marker": str(tmp_path / "go")}, "serial", on_update=interrupt)
+    assert time.monotonic() - began < 20  # the function would have taken 50 s
+    (tmp_path / "go").touch()
+
+
+def test_a_parameter_that_cannot_be_sent(code: Path) -> None:
+    with pytest.raises(WorkflowError, match=r"a parameter of diverge cannot be sent: cannot pickle '_thread\.lock'"):
+        run_target(target(code, "diverge"), {"step": threading.Lock()}, "serial")
 
 
 def test_only_own_code_travels_and_not_too_much(code: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -458,3 +482,15 @@ def test_all_ways_to_import_own_code(remote: Client, tmp_path: Path) -> None:
     assert function.module == "statistics_"
     assert run_target(function, {}, "serial").get() == (1, 2, 3, "1")
     assert run_target(function, {}, remote).get() == (1, 2, 3, "1")
+
+
+def test_the_host_needs_distributed_alone() -> None:
+    """What scheduler and workers import must not ask for the packages that only this side has."""
+    program = """
+import sys
+for name in ("asyncssh", "fabric", "paramiko", "platformdirs", "pydantic", "rich", "typer"):
+    sys.modules[name] = None
+import simmate_remote.workflows
+import simmate_remote.workflows.call, simmate_remote.workflows.shipping, simmate_remote.workflows.watching
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)

@@ -1,0 +1,44 @@
+"""Joining a session: the one that is there, or a new one, with nothing left behind where that fails."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from simmate_remote.errors import SimmateRemoteError
+from simmate_remote.inventory.models import Host
+from simmate_remote.link import Ask
+from simmate_remote.session.client import SessionClient, find_or_start
+
+
+async def join(
+    host: Host, *, lasting: bool, ask: Ask | None = None, step: Callable[[str], None] = lambda _: None
+) -> SessionClient:
+    """Have a session that is connected.
+
+    Until it is connected, a session that this makes belongs to this process: when it is interrupted, killed, or its
+    terminal is closed, everything ends there.
+
+    Args:
+        host: The host.
+        lasting: Whether the session shall outlive this process; otherwise one that this makes ends with it.
+        ask: Answers the questions that come up; without it, what needs a person fails.
+        step: Told what is being done.
+
+    Raises:
+        SimmateRemoteError: It could not connect, and nothing that this made was left.
+    """
+    client = await find_or_start(host)
+    try:
+        if client.started:
+            await client.own()
+        await client.follow(ask, step)
+        if lasting:
+            await client.last()
+    except BaseException:
+        if client.started:
+            with contextlib.suppress(SimmateRemoteError):
+                await client.stop(end_everything=True)
+        client.close()
+        raise
+    return client

@@ -1,0 +1,35 @@
+"""A box as a host of the inventory."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from simmate_remote.inventory import Duration, Host, Keepalive, Workers
+from simmate_remote.session.client import find
+from tests.boxes import Box
+
+
+def host_of(box: Box, *, workers: dict[str, Any] | None = None, **fields: Any) -> Host:
+    """Describe a box as the inventory would: two small workers, and a keepalive that tests can wait for."""
+    return Host(
+        **{
+            "name": "lab-box",
+            "ssh": box.alias,
+            "ssh_config": box.ssh_config,
+            "python": box.python,
+            "workers": Workers(**{"count": 2, "threads": 1, **(workers or {})}),
+            "keepalive": Keepalive(interval=Duration(2), tries=2),
+            **fields,
+        }
+    )
+
+
+def end_session(host: Host) -> None:
+    """End the session of a host, and everything that it has there."""
+
+    async def end() -> None:
+        session = await find(host)
+        await session.stop(end_everything=True)
+
+    asyncio.run(end())
