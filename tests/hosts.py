@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from simmate_remote.inventory import Duration, Host, Keepalive, Workers
 from simmate_remote.session.client import find
 from tests.boxes import Box
+
+FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 
 def host_of(box: Box, *, workers: dict[str, Any] | None = None, **fields: Any) -> Host:
@@ -31,5 +34,27 @@ def end_session(host: Host) -> None:
     async def end() -> None:
         session = await find(host)
         await session.stop(end_everything=True)
+        session.close()
+        await session.wait_closed()
 
     asyncio.run(end())
+
+
+def travels(function: FunctionT) -> FunctionT:
+    """Let a test's function travel whole, as one typed at a prompt does: the host has no module of the test's name."""
+    function.__module__ = "__main__"
+    return function
+
+
+def session_pid(host: Host) -> int:
+    """Ask the session of a host for its process id."""
+
+    async def ask() -> int:
+        session = await find(host)
+        try:
+            return int((await session.status())["pid"])
+        finally:
+            session.close()
+            await session.wait_closed()
+
+    return asyncio.run(ask())

@@ -8,23 +8,21 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import cloudpickle
 import pytest
 from distributed import Client, get_worker, wait
 
 from simmate_remote import RemoteCluster, connect
 from simmate_remote.errors import UnsatisfiableError
 from tests.boxes import Box
-from tests.hosts import end_session, host_of
-
-# The host has no module of this name: functions of it travel whole.
-cloudpickle.register_pickle_by_value(sys.modules[__name__])
+from tests.hosts import end_session, host_of, travels
 
 
+@travels
 def square(x: int) -> int:
     return x * x
 
 
+@travels
 def fail(text: str) -> None:
     raise LookupError(text)
 
@@ -60,6 +58,7 @@ def test_it_scales_up_and_down_and_adapts(box: Box) -> None:
         assert client.gather(futures) == [x * x for x in range(40)]
 
 
+@travels
 def slow_square(x: int) -> int:
     import time
 
@@ -91,6 +90,7 @@ def test_what_no_worker_could_ever_run_is_refused_at_once(box: Box) -> None:
         assert client.submit(square, 5).result(timeout=30) == 25
 
 
+@travels
 def die_once(marker: str) -> str:
     path = Path(marker)
     if not path.exists():
@@ -109,6 +109,7 @@ def test_a_task_whose_worker_is_killed_is_tried_again(box: Box) -> None:
             box.run(f"rm -f {marker}")
 
 
+@travels
 def write_much(size: int) -> int:
     line = "x" * 999 + "\n"
     for _ in range(size // 1000):
@@ -131,6 +132,7 @@ def host_folder(box: Box) -> str:
 VALUES = ["plain", "with space", "a'b\"c", "$HOME;`id`", "-n", "größer\tals", "two\nlines", ""]
 
 
+@travels
 def what_it_finds() -> tuple[list[str | None], int, dict[str, float]]:
     worker = get_worker()
     found = [os.environ.get(f"SIMMATE_TEST_{number}") for number in range(len(VALUES))]
@@ -144,6 +146,7 @@ def test_what_the_inventory_says_of_workers_arrives_byte_for_byte(box: Box) -> N
         assert client.submit(what_it_finds).result(timeout=30) == (VALUES, 2, {"scratch disk": 1.5})
 
 
+@pytest.mark.parametrize("folder", ['~/it\'s "odd"; $(touch never) größe', "~/-n"])
 def test_our_folder_may_have_any_name(box: Box, folder: str) -> None:
     with RemoteCluster(host_of(box, folder=folder, workers={"count": 1})) as cluster, Client(cluster) as client:
         assert client.submit(square, 2).result(timeout=30) == 4
@@ -178,9 +181,10 @@ def test_a_connection_outlives_its_maker_and_is_joined_again(box: Box) -> None:
 
 def test_the_dashboard_is_served_here_behind_a_token(box: Box) -> None:
     with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
-        client.submit(square, 1).result(timeout=30)
+        client.wait_for_workers(2, timeout=30)
         opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
-        page = opener.open(cluster.dashboard_link.replace("/status", "/info/main/workers.html"), timeout=30)
+        opener.open(cluster.dashboard_link, timeout=30).close()  # leaves the cookie
+        page = opener.open(cluster.dashboard_link.partition("/status")[0] + "/info/main/workers.html", timeout=30)
         assert "worker-0" in page.read().decode()
         with pytest.raises(urllib.error.HTTPError) as caught:
             urllib.request.urlopen(cluster.dashboard_link.partition("?")[0], timeout=30)

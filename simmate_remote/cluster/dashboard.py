@@ -123,10 +123,8 @@ async def attach_dashboard(scheduler: OwnerOnlyScheduler) -> None:
         missing = Application(get_handlers(scheduler, [missing_bokeh.__name__]))
         scheduler.http_application.add_application(missing)
     else:
-        # Whoever reaches the socket is its owner, and the gate has checked where a websocket comes from.
-        origins = {"distributed.scheduler.dashboard.bokeh-application.allow_websocket_origin": ["*"]}
-        with dask.config.set(origins):
-            dashboard.connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="/")
+        # Where websockets come from is checked by the gate, which sends no Origin on: bokeh's own list never counts.
+        dashboard.connect(scheduler.http_application, scheduler.http_server, scheduler, prefix="/")
     applications = scheduler.http_application.applications
     applications[:] = [each for each in applications if not isinstance(each, _LoadingApplication)]
 

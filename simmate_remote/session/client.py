@@ -101,6 +101,10 @@ class SessionClient:
         """Let go of the session."""
         self._caller.close()
 
+    async def wait_closed(self) -> None:
+        """Wait until the connection to the session is closed."""
+        await self._caller.closed.wait()
+
 
 async def find(host: Host) -> SessionClient:
     """Connect to the session of a host.

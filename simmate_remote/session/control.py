@@ -117,6 +117,7 @@ class ControlClient(Caller):
             "pid": os.getpid(),
             "version": __version__,
             "lasting": session.lasting,
+            "lease": session.lease,
             "ssh": session.host.ssh,
             "warnings": remote.warnings,
             "events": session.events,

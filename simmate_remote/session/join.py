@@ -38,6 +38,7 @@ async def join(
     except BaseException:
         if client.started:
             with contextlib.suppress(SimmateRemoteError):
+                step("ending what was begun")
                 await client.stop(end_everything=True)
         client.close()
         raise

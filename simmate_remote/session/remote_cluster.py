@@ -87,9 +87,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         self.status = Status.starting
         raise_timeouts()
         try:
-            self._session = await join(
-                self.host, lasting=self._outlive, ask=self._ask or _terminal(), step=self._tell
-            )
+            self._session = await join(self.host, lasting=self._outlive, ask=self._ask or _terminal(), step=self._tell)
             self._owner = self._session.started and not self._outlive
             self._access = await self._session.access()
             self.security = Security(**self._access["security"])
@@ -116,6 +114,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
                 with contextlib.suppress(SimmateRemoteError):
                     await session.stop(end_everything=True)
             session.close()
+            await session.wait_closed()
         self.status = Status.closed
 
     def close(self, timeout: float | None = None) -> Any:
@@ -168,6 +167,11 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
     def requested(self) -> set[str]:
         """Names of the workers that are there."""
         return set(self.observed)
+
+    @property
+    def made_session(self) -> bool:
+        """Whether the session is this object's own, so that everything on the host ends when it is closed."""
+        return self._owner
 
     # Inside
 

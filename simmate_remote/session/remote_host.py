@@ -38,6 +38,7 @@ class RemoteHost:
         self.unreachable = asyncio.Event()
         self.link: Link | None = None
         self._keeper: Caller | None = None
+        self._reaching = asyncio.Lock()
         self._ended = ended
 
     @property
@@ -66,6 +67,10 @@ class RemoteHost:
         Args:
             lease: Seconds that everything stays there when this session is gone.
         """
+        async with self._reaching:
+            await self._reach_keeper(lease)
+
+    async def _reach_keeper(self, lease: float) -> None:
         assert self.link is not None
         host = self.host
         keepalive = Keepalive(float(host.keepalive.interval), host.keepalive.tries)
@@ -117,9 +122,12 @@ class RemoteHost:
 
     async def end_everything(self) -> None:
         """End all that is ours on the host, and wait until it has ended."""
-        if self._keeper is not None:
-            with contextlib.suppress(SimmateRemoteError, TimeoutError):
-                async with asyncio.timeout(GOODBYE_TIMEOUT):
+        with contextlib.suppress(SimmateRemoteError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_TIMEOUT):
+                # A keeper that is just being started has to be reached first, or it would outlive us.
+                async with self._reaching:
+                    reached = self._keeper is not None
+                if reached:
                     await self.keeper.call("stop", reason="a session asked for it")
                     await self.unreachable.wait()
 

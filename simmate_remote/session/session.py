@@ -57,6 +57,7 @@ class Session:
         self._cluster: asyncio.Future[HostCluster] = asyncio.get_running_loop().create_future()
         self._ask = ask
         self._ports: asyncio.Server | None = None
+        self._connecting: asyncio.Task[None] | None = None
         self._stopping = False
 
     @property
@@ -66,8 +67,12 @@ class Session:
 
     async def run(self) -> None:
         """Connect, and stay until the session is stopped or its link is lost."""
+        self._connecting = asyncio.create_task(self._connect())
         try:
-            await self._connect()
+            await self._connecting
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
         except SimmateRemoteError as error:
             await self.stop(end_everything=True, error=error)
         except Exception as error:
@@ -105,6 +110,8 @@ class Session:
         await self.gate.close()
         if end_everything:
             await self.remote.end_everything()
+        if self._connecting is not None:
+            self._connecting.cancel()
         if self._cluster.done() and not self._cluster.cancelled() and self._cluster.exception() is None:
             with contextlib.suppress(Exception):  # its scheduler may be gone already, in any way
                 await asyncio.wait_for(self._cluster.result().leave(), 5)

@@ -48,12 +48,12 @@ class Progress:
         self._notify()
 
     async def follow(self) -> AsyncIterator[str]:
-        """Yield the steps, past and to come, until the session is connected.
+        """Yield the steps, past and to come, until the session is connected; none if it is.
 
         Raises:
             SimmateRemoteError: It could not connect.
         """
-        told = 0
+        told = len(self._steps) if self.state is State.CONNECTED else 0
         while True:
             changed = self._changed
             for text in self._steps[told:]:

@@ -31,6 +31,10 @@ and, in another shell as root, change its network:
 Its files are in {folder}, sshd's log is sshd.log there. Ctrl-C ends the lab."""
 
 
+BY_HAND = "by-hand"  # marks the lab of a person, so that commands do not touch a test's
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+
+
 def main() -> int:
     """Do what the command line says, and return the exit status."""
     arguments = _parser().parse_args()
@@ -53,8 +57,11 @@ def _stay_up() -> int:
         text = WELCOME.format(
             address=lab.address, inventory=lab.inventory, ssh_config=lab.ssh_config, folder=lab.folder
         )
+        # Not before: what the lab starts would inherit deaf ears.
+        signal.pthread_sigmask(signal.SIG_BLOCK, ENDING)
+        (lab.folder / BY_HAND).touch()
         print(text, flush=True)
-        signal.sigwait({signal.SIGINT, signal.SIGTERM, signal.SIGHUP})
+        signal.sigwait(ENDING)
     return 0
 
 
@@ -83,9 +90,9 @@ def _change(arguments: argparse.Namespace) -> int:
 
 
 def _running() -> list[Network]:
-    """Find the labs whose cable answers."""
+    """Find the labs that a person brought up and whose cable answers."""
     found = []
-    for path in LABS.glob("lab-*"):
+    for path in (marker.parent for marker in LABS.glob(f"lab-*/{BY_HAND}")):
         network = Network(path, read_json(path / "state.json").get("init_pid", 0))
         try:
             network.state()

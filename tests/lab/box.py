@@ -42,9 +42,9 @@ class Box:
             "hidden": [str(CHECKOUT)],
         }
         namespaces = ["--net", "--mount", "--pid", "--uts", "--ipc"]
+        program = [SYSTEM_PYTHON, "-I", "-S", str(Path(__file__).with_name("boot.py")), json.dumps(settings)]
         self._init = start_helper(
-            ["unshare", *namespaces, "--fork", "--kill-child", "--propagation", "unchanged"]
-            + [SYSTEM_PYTHON, "-I", "-S", str(Path(__file__).with_name("boot.py")), json.dumps(settings)]
+            ["unshare", *namespaces, "--fork", "--kill-child", "--propagation", "unchanged", *program]
         )
         self.init_pid = int(read_line(self._init, "the box did not boot"))
         self._folder.record_process(self.init_pid)

@@ -167,14 +167,15 @@ class Cable:
                 if wait is not None
             ]
             ends = [self.laptop] if self.box is None else [self.laptop, self.box]
-            ready, _, _ = select.select([0, self.control, *ends], [], [], min(waits, default=None))
+            sources: list[int | socket.socket] = [0, self.control, *ends]
+            ready, _, _ = select.select(sources, [], [], min(waits, default=None))
             for source in ready:
+                if source is self.control:
+                    self.answer()
+                    break  # the order may have changed the ends
                 if source == 0:
                     if not os.read(0, 64):
                         return
-                elif source is self.control:
-                    self.answer()
-                    break
                 elif source == self.laptop:
                     self.take(self.laptop, self.towards_box, self.box)
                 elif self.box is not None:

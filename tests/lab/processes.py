@@ -59,9 +59,8 @@ def list_processes(init_pid: int) -> list[BoxProcess]:
         init_pid: Number on this machine of the first process of that namespace.
     """
     box = _namespace(init_pid)
-    found = (
-        _read_process(int(name)) for name in os.listdir("/proc") if name.isdigit() and _namespace(int(name)) == box
-    )
+    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    found = [_read_process(pid) for pid in pids if _namespace(pid) == box]
     return sorted(process for process in found if process is not None)
 
 
@@ -73,7 +72,7 @@ def list_sockets(init_pid: int, processes: list[BoxProcess]) -> list[Socket]:
         processes: Whose sockets.
     """
     listening = dict(_listening(Path(f"/proc/{init_pid}/net")))
-    found = {}
+    found: dict[str, Socket] = {}
     for process in processes:
         for inode in _socket_inodes(process.outside_pid):
             if inode in listening:

@@ -7,8 +7,6 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.lab.clock import find_libfaketime
-
 PROGRAMS = {
     "/usr/sbin/sshd": "openssh-server",
     "/usr/bin/ssh": "openssh-client",
@@ -18,6 +16,12 @@ PROGRAMS = {
     "tcsh": "tcsh",
     "fish": "fish",
 }
+FILES = {
+    "usr/lib/*/faketime/libfaketimeMT.so.1": "faketime",
+    "usr/lib/*/security/pam_oath.so lib/*/security/pam_oath.so": "libpam-oath",
+    "usr/lib/python3*/ensurepip/__main__.py": "python3-venv",
+}
+SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INSTALL = "python -m tests.lab install"
 NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 
@@ -25,19 +29,10 @@ NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 def missing_packages() -> list[str]:
     """Return the Debian packages that are to be installed."""
     packages = [package for program, package in PROGRAMS.items() if shutil.which(program, path=SEARCH) is None]
-    if find_libfaketime() is None:
-        packages.append("faketime")
-    if not list(Path("/usr/lib").glob("*/security/pam_oath.so")) and not list(
-        Path("/lib").glob("*/security/pam_oath.so")
-    ):
-        packages.append("libpam-oath")
-    if not Path("/usr/bin/python3").exists() or not list(Path("/usr/lib").glob("python3.*/ensurepip/_bundled/pip-*")):
-        if not list(Path("/usr/share/python-wheels").glob("pip-*")):
-            packages.append("python3-venv")
+    for patterns, package in FILES.items():
+        if not any(found for pattern in patterns.split() for found in Path("/").glob(pattern)):
+            packages.append(package)
     return packages
-
-
-SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def missing() -> tuple[str, str] | None:

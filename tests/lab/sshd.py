@@ -93,14 +93,7 @@ class SSHServer:
         Raises:
             RuntimeError: It did not start; with what it said.
         """
-        lines = []
-        for keyword, value in {**SETTINGS, **self._overrides}.items():
-            for one in value if isinstance(value, list) else [value]:
-                if one is not None:
-                    lines.append(f"{keyword} {one}\n")
-        (self._folder / "etc/ssh/sshd_config").write_text("".join(lines))
-        if self.environment:
-            lines.append("SetEnv " + " ".join(f'"{name}={value}"' for name, value in self.environment.items()) + "\n")
+        (self._folder / "etc/ssh/sshd_config").write_text(self._configuration())
         start = self.mark()
         with self.log.open("a") as log:
             words = [*self._box.enter(), "/usr/sbin/sshd", "-D", "-e", "-f", "/etc/ssh/sshd_config"]
@@ -112,6 +105,15 @@ class SSHServer:
             if self._listener.poll() is not None or time.monotonic() > limit:
                 raise RuntimeError(f"sshd did not start:\n{self._said(start)}")
             time.sleep(0.003)
+
+    def _configuration(self) -> str:
+        lines = []
+        for keyword, value in {**SETTINGS, **self._overrides}.items():
+            values = value if isinstance(value, list) else [value]
+            lines += [f"{keyword} {one}\n" for one in values if one is not None]
+        if self.environment:
+            lines.append("SetEnv " + " ".join(f'"{name}={value}"' for name, value in self.environment.items()) + "\n")
+        return "".join(lines)
 
     def stop(self) -> None:
         """End the listener; sessions that are open stay open, new connections are refused."""

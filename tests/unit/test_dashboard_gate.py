@@ -19,7 +19,7 @@ from tornado.websocket import websocket_connect
 
 from simmate_remote.cluster.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
 from simmate_remote.errors import LinkLostError, SessionError
-from simmate_remote.session import dashboard_gate
+from simmate_remote.session import dashboard_gate, gate_relay
 from simmate_remote.session.dashboard_gate import DashboardGate
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: a=b\r\nAccess-Control-Allow-Origin: *\r\n\r\nhi"
@@ -220,7 +220,8 @@ async def test_websocket_passes_bytes_and_ends_both_ways(gate: DashboardGate, up
     assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
     writer.write(data)
     writer.write_eof()
-    assert await reader.read() == data
+    async with asyncio.timeout(gate_relay.LINGER_SECONDS / 2):
+        assert await reader.read() == data
     writer.close()
     await writer.wait_closed()
     assert "Sec-Websocket-Key: x" in upstream.heads[0]

@@ -1,0 +1,159 @@
+"""``connect``, ``status`` and ``disconnect``: the life of a session."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Annotated, Any
+
+import typer
+
+from simmate_remote.cli.output import JsonOption, emit, err, note
+from simmate_remote.cli.reports import describe_event, print_session, sessions_table, since
+from simmate_remote.cli.sessions import HostName, all_sessions, report_of, session_of
+from simmate_remote.cli.steps import Steps
+from simmate_remote.errors import NoSessionError, Remedy, SessionStoppedError, error_from_dict
+from simmate_remote.inventory import Host, load_host
+from simmate_remote.inventory.quantities import Duration
+from simmate_remote.session.client import SessionClient
+from simmate_remote.session.join import join
+
+
+def connect(
+    host: HostName,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay here; Ctrl-C then ends everything on the host.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Log in to a host once, and start its scheduler and workers.
+
+    The connection lasts: it goes on when this command has ended and its terminal is closed, until
+    `simmate-remote disconnect`.
+    """
+    asyncio.run(_connect(load_host(host), foreground, as_json))
+
+
+async def _connect(host: Host, foreground: bool, as_json: bool) -> None:
+    with Steps() as steps:
+        session = await join(host, lasting=not foreground, ask=steps.ask, step=steps)
+        if session.started:
+            steps("waiting for the workers")
+        report = await session.status()
+    following = (
+        (f"simmate-remote run FILE.py:FUNCTION --on {host.name}", "runs a function there"),
+        (f"simmate-remote dashboard {host.name}", "shows what it does"),
+        (f"simmate-remote disconnect {host.name}", "leaves it; with --stop, nothing stays there"),
+    )
+    if not session.started:
+        note(f"{host.name} is connected since {since(report['since'])}, and stays so")
+    data = {**report, "already": not session.started}
+    emit(data, human=lambda: print_session(report, following), as_json=as_json)
+    if foreground:
+        await _stay(session)
+    session.close()
+
+
+async def _stay(session: SessionClient) -> None:
+    if session.started:
+        note("Ctrl-C ends everything on the host.")
+    else:
+        note("Ctrl-C ends this command only: the connection was there before it.")
+    try:
+        raise await session.wait_stopped()
+    except asyncio.CancelledError:
+        if session.started:
+            with err.status("ending everything there …"), contextlib.suppress(SessionStoppedError):
+                await session.stop(end_everything=True)
+        raise
+
+
+def status(
+    host: Annotated[str | None, typer.Argument(metavar="[HOST]", help="Only this host, with all details.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what is connected, since when, and what it does.
+
+    Without HOST: a table of all connections; it is no error if there are none. With HOST: all about one, and exit
+    code 1 if nothing is connected to it.
+    """
+    asyncio.run(_status_of_one(host, as_json) if host else _status_of_all(as_json))
+
+
+async def _status_of_one(name: str, as_json: bool) -> None:
+    session = await session_of(name)
+    report = await report_of(session)
+    session.close()
+    emit(report, human=lambda: print_session(report), as_json=as_json)
+
+
+async def _status_of_all(as_json: bool) -> None:
+    reports = []
+    for session, report in await all_sessions():
+        session.close()
+        reports.append(report)
+    if not reports and not as_json:
+        note("Nothing is connected.\n  next:      simmate-remote connect HOST")
+        return
+    emit(reports, human=sessions_table(reports), as_json=as_json)
+    for report in reports:
+        for event in report.get("events", ()):
+            note(f"{report['host']}: {describe_event(event)}")
+        for warning in report.get("warnings", ()):
+            note(f"{report['host']}: {warning}")
+        if report["error"]:
+            note(str(error_from_dict(report["error"])))
+
+
+def disconnect(
+    host: HostName,
+    stop: Annotated[bool, typer.Option("--stop", help="End everything on the host, too.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Leave a host.
+
+    What runs there goes on for as long as the host's lease, and `connect` finds it again. With --stop it ends. It is
+    no error if nothing was connected, except with --stop, which then cannot end anything.
+    """
+    asyncio.run(_disconnect(host, stop, as_json))
+
+
+async def _disconnect(name: str, stop: bool, as_json: bool) -> None:
+    try:
+        session = await session_of(name)
+    except NoSessionError as error:
+        if stop:
+            raise NoSessionError(
+                "nothing is connected to this host, so nothing can be ended there",
+                host=name,
+                meanwhile="what an earlier connection left there ends by itself, after the host's lease",
+                remedies=(Remedy(f"simmate-remote connect {name}", "then `disconnect --stop` again"),),
+            ) from error
+        emit({"host": name, "disconnected": False}, human=f"{name}: nothing was connected", as_json=as_json)
+        return
+    report = await report_of(session)
+    # A connection that was never complete has nothing on the host that is worth keeping.
+    complete = report["state"] == "connected"
+    stop = stop or not complete
+    with err.status("ending everything there …" if stop else "leaving …"):
+        with contextlib.suppress(SessionStoppedError):
+            await session.stop(end_everything=stop)
+        await session.wait_stopped()
+    session.close()
+    data = {"host": name, "disconnected": True, "ended": stop, "lasting": report.get("lasting")}
+    emit(data, human=_left(name, report, stop, complete), as_json=as_json)
+
+
+def _left(name: str, report: dict[str, Any], stop: bool, complete: bool) -> str:
+    if not complete:
+        return f"{name}: it was {report['state']}; that is given up"
+    if stop:
+        return f"{name}: left; nothing of ours runs there any more"
+    if not report["lasting"]:
+        return f"{name}: left; everything there ends within a minute, since the program that wanted it is cut off"
+    return (
+        f"{name}: left\n"
+        f"  meanwhile: scheduler and workers stay for {Duration(report['lease'])} and then end by themselves;\n"
+        "             Dask drops what only a client has asked for, and keeps what is published or fire-and-forget\n"
+        f"  next:      simmate-remote connect {name}    (finds all that again; then, `disconnect --stop` ends it)"
+    )

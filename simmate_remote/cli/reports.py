@@ -1,0 +1,115 @@
+"""What a session says of itself, in words: the summary of ``connect`` and the table of ``status``."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rich.filesize import decimal
+from rich.table import Table
+
+from simmate_remote.cli.output import out, safe, table
+from simmate_remote.errors import error_from_dict
+
+_STATES = {"connected": "green", "connecting": "yellow", "waiting for you": "yellow"}
+_SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def print_session(report: dict[str, Any], next_commands: Sequence[tuple[str, str]] = ()) -> None:
+    """Print all about one session.
+
+    Args:
+        report: What the session says of itself.
+        next_commands: Commands to type next, and what each is for.
+    """
+    out.print(safe(f"{report['host']}: ", "bold") + _state(report) + safe(f" since {since(report['since'])}"))
+    for name, value in _facts(report):
+        out.print(safe(f"  {name + ':':<10} {value}"), soft_wrap=True)
+    width = max((len(command) for command, _ in next_commands), default=0)
+    for command, why in next_commands:
+        out.print(safe(f"  {'next:':<10} {command:<{width}}    ({why})"), soft_wrap=True)
+
+
+def sessions_table(reports: Iterable[dict[str, Any]]) -> Table:
+    """Make a table of sessions, a row each."""
+    rows = [
+        (
+            report["host"],
+            _state(report),
+            since(report["since"]),
+            len(report["workers"]) if "workers" in report else None,
+            _tasks(report),
+            report.get("scheduler"),
+        )
+        for report in reports
+    ]
+    return table(("host", "state", "since", "workers", "tasks", "scheduler"), rows)
+
+
+def since(moment: float) -> str:
+    """Say when something began and how long ago that is, like ``14:02:31 (3 min)``.
+
+    Args:
+        moment: Seconds since the epoch.
+    """
+    seconds = max(0.0, time.time() - moment)
+    shown = "%H:%M:%S" if seconds < 12 * 3600 else "%Y-%m-%d %H:%M"
+    length, unit = next((each for each in _SPANS if seconds >= each[0]), _SPANS[-1])
+    return f"{time.strftime(shown, time.localtime(moment))} ({int(seconds // length)} {unit})"
+
+
+def describe_event(event: dict[str, Any]) -> str:
+    """Say what happened to a process on the host."""
+    code = event["code"]
+    how = f"exit code {code}"
+    if code is not None and code < 0:
+        how = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"{time.strftime('%H:%M:%S', time.localtime(event['time']))}  {event['name']} died ({how})"
+
+
+def _state(report: dict[str, Any]) -> Any:
+    return safe(report["state"], _STATES.get(report["state"], "red"))
+
+
+def _facts(report: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    if "python" in report:
+        version = ".".join(map(str, report["python"]["version"]))
+        yield "host", f"{report['hostname']}, Python {version} ({report['python']['executable']})"
+    if "workers" in report:
+        said = f"; {report['said']}" if report["said"] else ""
+        yield "workers", _workers(report) + said
+        yield "tasks", _tasks(report) or "the scheduler does not say"
+        yield "scheduler", f"{report['scheduler']}, there {report['scheduler_there']}"
+        yield "dashboard", report["dashboard"]
+    if report["state"] == "waiting for you":
+        yield "waits", "its question is in the terminal that connects"
+    if report.get("lasting") is False:
+        yield "lasts", "as long as the program that made it"
+    for warning in report.get("warnings", ()):
+        yield "warning", warning
+    for event in report.get("events", ()):
+        yield "event", describe_event(event)
+    if report["error"]:
+        yield "error", error_from_dict(report["error"]).what
+
+
+def _workers(report: dict[str, Any]) -> str:
+    kinds = Counter((each["threads"], each["memory"]) for each in report["workers"])
+    return (
+        ", ".join(
+            f"{count} with {threads} thread{'s' if threads > 1 else ''}" + (f" and {decimal(memory)}" if memory else "")
+            for (threads, memory), count in kinds.items()
+        )
+        or "none"
+    )
+
+
+def _tasks(report: dict[str, Any]) -> str | None:
+    tasks = report.get("tasks")
+    if tasks is None:
+        return None
+    words = {"processing": "running", "waiting": "waiting", "memory": "done", "erred": "failed"}
+    return ", ".join(f"{tasks[name]} {word}" for name, word in words.items() if tasks[name]) or "none"

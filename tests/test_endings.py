@@ -1,0 +1,223 @@
+"""Whatever ends a session, in whatever way: nothing of ours stays, and whoever waits learns why."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from distributed import Client
+
+from simmate_remote import RemoteCluster, connect
+from simmate_remote.errors import KeeperError, LinkLostError, SchedulerError, SessionStoppedError
+from simmate_remote.inventory import Host
+from simmate_remote.session.paths import runtime_folder
+from tests.boxes import Box
+from tests.hosts import end_session, host_of, session_pid, travels
+
+LEASE_END = 45.0  # the short lease is 20 s, and a loaded machine is slow
+SCRIPT = """
+import os, signal, sys, time
+from distributed import Client
+from simmate_remote import RemoteCluster
+from simmate_remote.inventory import Host
+
+host = Host.model_validate_json(sys.argv[1])
+
+def main():
+    cluster = RemoteCluster(host)
+    client = Client(cluster)
+    client.submit(time.sleep, 1000)
+    client.submit(abs, -1).result()
+    print("ready", flush=True)
+    {ending}
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+@travels
+def sleep_for_ever() -> None:
+    import time
+
+    time.sleep(1000)
+
+
+def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.05)
+
+
+def nothing_left_here() -> bool:
+    return not list(runtime_folder().glob("*.sock"))
+
+
+def run_user(host: Host, ending: str) -> subprocess.Popen[bytes]:
+    """Start a user's process that computes something, and wait until it does."""
+    script = textwrap.dedent(SCRIPT).replace("{ending}", ending)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, host.model_dump_json()], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    return process
+
+
+@pytest.mark.parametrize(
+    ("ending", "number"),
+    [
+        ("raise SystemExit(3)", None),
+        ("raise ValueError('oops')", None),
+        ("time.sleep(1000)", signal.SIGINT),
+        ("time.sleep(1000)", signal.SIGTERM),
+        ("time.sleep(1000)", signal.SIGKILL),
+    ],
+)
+def test_everything_ends_with_the_process_that_made_it(box: Box, ending: str, number: signal.Signals | None) -> None:
+    user = run_user(host_of(box), ending)
+    if number is not None:
+        user.send_signal(number)
+    user.communicate(timeout=40)
+    wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
+    wait_until(nothing_left_here, 10, "the session here ended")
+
+
+@pytest.mark.timeout(120)
+def test_everything_ends_by_lease_when_the_session_is_killed(box: Box) -> None:
+    host = host_of(box)
+    with RemoteCluster(host) as cluster, Client(cluster) as client:
+        future = client.submit(sleep_for_ever)
+        client.submit(abs, -1).result(timeout=30)
+        os.kill(session_pid(host), signal.SIGKILL)
+        with pytest.raises(SessionStoppedError, match="the session ended"):
+            future.result(timeout=30)
+    wait_until(lambda: not box.processes(), LEASE_END, "the lease ran out")
+
+
+def test_an_exception_in_the_block_ends_everything(box: Box) -> None:
+    with pytest.raises(ZeroDivisionError), RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        client.submit(sleep_for_ever)
+        1 / 0  # noqa: B018
+    wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
+
+
+def pids(box: Box, what: str) -> list[int]:
+    return [pid for pid, argv in box.processes() if what in " ".join(argv)]
+
+
+@pytest.mark.parametrize("what", ["scheduler", "nursery", "guardian"])
+def test_the_death_of_a_process_there_is_told_at_once_to_whoever_waits(box: Box, what: str) -> None:
+    error: type[Exception] = KeeperError if what == "guardian" else SchedulerError
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
+        future = client.submit(sleep_for_ever)
+        client.submit(abs, -1).result(timeout=30)
+        if what == "scheduler":
+            victims = [client.run_on_scheduler(os.getpid)]
+        else:
+            victims = pids(box, what)
+        for pid in victims:
+            box.kill(pid, signal.SIGKILL)
+        with pytest.raises(error, match="died") as caught:
+            future.result(timeout=30)
+        assert "simmate-remote connect lab-box" in str(caught.value)
+    wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
+
+
+@pytest.mark.timeout(120)
+def test_a_lost_link_is_told_at_once_to_whoever_waits(box: Box) -> None:
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        client.submit(abs, -1).result(timeout=30)
+        future = client.submit(sleep_for_ever)
+        box.cut()
+        with pytest.raises(LinkLostError) as caught:
+            future.result(timeout=30)
+        assert "within a minute" in str(caught.value)
+    wait_until(lambda: not box.processes(), LEASE_END, "the lease ran out")
+
+
+def test_connect_finds_what_a_killed_session_left_and_its_workers_go_on(box: Box) -> None:
+    host = host_of(box)
+    marker = f"/tmp/simmate-remote-test-{os.getpid()}-{box.name}"
+    try:
+        with connect(host) as lab:
+            lab.client.wait_for_workers(2, timeout=30)
+            before = lab.client.run(os.getpid)
+            future = lab.client.submit(write_after, 3.0, marker)
+            from distributed import fire_and_forget
+
+            fire_and_forget(future)
+            lab.client.submit(abs, -1).result(timeout=30)
+            os.kill(session_pid(host), signal.SIGKILL)
+        with connect(host) as lab:
+            lab.client.wait_for_workers(2, timeout=30)
+            assert lab.client.run(os.getpid) == before
+            assert lab.client.submit(abs, -5).result(timeout=30) == 5
+            wait_until(lambda: box.run(f"cat {marker}").stdout == "done", 20, "the task that was under way finished")
+    finally:
+        end_session(host)
+        box.run(f"rm -f {marker}")
+    assert box.logins() == 2
+
+
+@travels
+def write_after(seconds: float, marker: str) -> None:
+    import time
+    from pathlib import Path
+
+    time.sleep(seconds)
+    Path(marker).write_text("done")
+
+
+@travels
+def spawn_orphan() -> int:
+    import subprocess
+
+    return subprocess.Popen(["setsid", "sleep", "1000"], stdin=subprocess.DEVNULL).pid
+
+
+def test_a_program_that_a_task_left_behind_ends_too(box: Box) -> None:
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        assert client.submit(spawn_orphan).result(timeout=30) > 0
+        assert pids(box, "sleep 1000")
+    wait_until(lambda: not box.processes(), 15, "the orphan ended")
+
+
+def test_a_worker_that_is_killed_again_and_again_is_said_with_the_command_that_shows_its_log(box: Box) -> None:
+    from distributed import KilledWorker
+
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        with pytest.raises(KilledWorker):
+            client.submit(os._exit, 1).result(timeout=50)
+        assert client.submit(abs, -2).result(timeout=30) == 2
+
+
+def test_nothing_is_written_outside_of_our_folder(box: Box) -> None:
+    before = set(box.run("ls -A ~").stdout.split())
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        client.submit(abs, -1).result(timeout=30)
+    after = set(box.run("ls -A ~").stdout.split())
+    assert after - before <= {"simmate-remote"}
+    modes = box.run("find ~/simmate-remote -perm /077").stdout
+    assert modes == "", "files that others may read"
+
+
+def test_a_lasting_session_is_not_ended_by_its_maker(box: Box, tmp_path: Path) -> None:
+    host = host_of(box)
+    with connect(host) as lab:
+        assert lab.client.submit(abs, -1).result(timeout=30) == 1
+    try:
+        with RemoteCluster(host) as cluster, Client(cluster) as client:
+            assert client.submit(abs, -3).result(timeout=30) == 3
+        assert box.processes()
+    finally:
+        end_session(host)
