@@ -36,10 +36,14 @@ def connect(
 
 async def _connect(host: Host, foreground: bool, as_json: bool) -> None:
     with Steps() as steps:
-        session = await join(host, lasting=not foreground, ask=steps.ask, step=steps)
+        session = await join(host, lasting=False, ask=steps.ask, step=steps)
         if session.started:
             steps("waiting for the workers")
         report = await session.status()
+        if not foreground:
+            # Not before: a Ctrl-C up to here ends what was begun.
+            await session.last()
+            report["lasting"] = True
     following = (
         (f"simmate-remote run FILE.py:FUNCTION --on {host.name}", "runs a function there"),
         (f"simmate-remote dashboard {host.name}", "shows what it does"),

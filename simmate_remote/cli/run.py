@@ -53,7 +53,11 @@ def run(
         target = load_target(function)
         values = parse_parameters(target, parameters or [])
         with _place(host, on) as place, RunProgress(target.name, live=on != "serial") as progress:
-            outcome = run_target(target, values, place, host=host.name if host else None, on_update=progress)
+            try:
+                outcome = run_target(target, values, place, host=host.name if host else None, on_update=progress)
+            except KeyboardInterrupt:
+                note(f"{target.name} is taken back; a part of it that runs already may go on to its end there")
+                raise
     _show(outcome, target.name, on, as_json)
 
 

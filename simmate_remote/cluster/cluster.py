@@ -75,6 +75,13 @@ class HostCluster(SpecCluster):  # type: ignore[misc]
     def _threads_per_worker(self) -> int:
         return self._threads
 
+    async def replace(self, name: str) -> None:
+        """Start a worker anew whose nanny died, unless it is not wanted any more."""
+        worker = self.workers.pop(name, None)
+        if worker is not None:
+            await worker.close()
+            await self._correct_state()
+
     async def leave(self) -> None:
         """Let go of everything on the host and leave it as it is."""
         with contextlib.suppress(AttributeError):

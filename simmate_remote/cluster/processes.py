@@ -14,7 +14,9 @@ from distributed.deploy.spec import ProcessInterface
 from distributed.deploy.ssh import Scheduler as SSHScheduler
 from distributed.deploy.ssh import Worker as SSHWorker
 
-from simmate_remote.errors import KeeperError
+from simmate_remote.errors import KeeperError, WorkersError
+
+START_TRIES = 3
 
 
 class Host(Protocol):
@@ -79,8 +81,16 @@ class HostWorker(SSHWorker):  # type: ignore[misc]
             "scheduler": self.scheduler,
             "log": f"{self.kwargs['logs']}/{self.name}.log",
         }
-        about = await self._host.start_child(self.name, "worker", configuration)
-        self.address = about["address"]
+        for tries_left in reversed(range(START_TRIES)):
+            try:
+                about = await self._host.start_child(self.name, "worker", configuration)
+            except WorkersError:
+                # A task that kills its worker may have got this one before its nanny had called it started.
+                if not tries_left:
+                    raise
+            else:
+                self.address = about["address"]
+                break
         await ProcessInterface.start(self)
 
     async def close(self) -> None:

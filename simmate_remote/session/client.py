@@ -101,6 +101,10 @@ class SessionClient:
         """Let go of the session."""
         self._caller.close()
 
+    def notice_end(self) -> None:
+        """Tell the session that its end has been dealt with here, so that it may close its connections."""
+        self._caller.tell("notice")
+
     async def wait_closed(self) -> None:
         """Wait until the connection to the session is closed."""
         await self._caller.closed.wait()

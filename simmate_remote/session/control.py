@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import os
@@ -19,6 +20,7 @@ from simmate_remote.version import __version__
 
 PATIENCE_FOR_OWNER = 30.0
 PATIENCE_FOR_ANSWERER = 15.0
+PATIENCE_FOR_NOTICE = 1.0
 COUNTS_TIMEOUT = 5.0
 
 
@@ -30,7 +32,7 @@ class Control:
     """
 
     def __init__(self, host: Host) -> None:
-        self.session = Session(host, self._ask)
+        self.session = Session(host, self._ask, self._tell_clients)
         self.clients: set[ControlClient] = set()
         self._answerer_came = asyncio.Event()
         self._owner_timer: asyncio.TimerHandle | None = None
@@ -49,6 +51,12 @@ class Control:
         """Learn that a client is there that can pass questions on."""
         self._answerer_came.set()
         self._answerer_came = asyncio.Event()
+
+    async def _tell_clients(self) -> None:
+        waiting = [client.noticed.wait() for client in self.clients if client.waits_for_end]
+        if waiting:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_FOR_NOTICE)
 
     def _nobody_owns(self) -> None:
         if not self.session.lasting and not any(client.owns for client in self.clients):
@@ -89,11 +97,13 @@ class ControlClient(Caller):
     """
 
     def __init__(self, control: Control) -> None:
-        names = ("status", "follow", "own", "last", "access", "scale", "adapt", "logs", "stop", "ending")
+        names = ("status", "follow", "own", "last", "access", "scale", "adapt", "logs", "stop", "ending", "notice")
         super().__init__({name: getattr(self, name) for name in names})
         self.order = 0
         self.owns = False
         self.answers = False
+        self.waits_for_end = False
+        self.noticed = asyncio.Event()
         self._control = control
         self._session = control.session
 
@@ -104,6 +114,7 @@ class ControlClient(Caller):
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
+        self.noticed.set()
         self._control.clients.discard(self)
         if self.owns and not self._session.lasting and not any(client.owns for client in self._control.clients):
             self._control.end("the process that made this session ended")
@@ -188,10 +199,15 @@ class ControlClient(Caller):
 
     async def ending(self) -> None:
         """Wait for the end of the session, and raise its reason; the answer to whoever waits for work there."""
+        self.waits_for_end = True
         await self._session.progress.wait_stopped()
         raise self._session.progress.error or SessionStoppedError(
             "the session was stopped", host=self._session.host.name
         )
+
+    def notice(self) -> None:
+        """Learn that the client has dealt with the end."""
+        self.noticed.set()
 
     async def stop(self, end_everything: bool) -> None:
         """End the session."""

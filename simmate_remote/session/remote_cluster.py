@@ -193,6 +193,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
                 for state in list(client.futures.values()):
                     if state.status == "pending":
                         state.set_error(error, None)
+        self._session.notice_end()
         self._owner = False
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from simmate_remote.errors import (
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_REPLACEMENTS = 3
+LATE_END = 0.5
 LINK_AFTER_CARRIER = 1.0
 SHORT_LEASE = 20.0
 """Seconds that a host keeps the things of a session that ends with its maker, once that session is gone."""
@@ -41,9 +44,10 @@ class Session:
     Args:
         host: What the inventory says.
         ask: Asks a person, through whatever client is there to pass the question on.
+        tell_clients: Waits until the clients have heard that the session has stopped, but not for long.
     """
 
-    def __init__(self, host: Host, ask: Ask) -> None:
+    def __init__(self, host: Host, ask: Ask, tell_clients: Callable[[], Awaitable[None]]) -> None:
         self.host = host
         self.progress = Progress(host.name)
         self.stopped = asyncio.Event()
@@ -55,6 +59,7 @@ class Session:
         self.plan: WorkerPlan | None = None
         self.certificates: Certificates | None = None
         self._cluster: asyncio.Future[HostCluster] = asyncio.get_running_loop().create_future()
+        self.tell_clients = tell_clients
         self._ask = ask
         self._ports: asyncio.Server | None = None
         self._connecting: asyncio.Task[None] | None = None
@@ -105,6 +110,10 @@ class Session:
             return
         self._stopping = True
         logger.info("stopping%s: %s", " everything" if end_everything else "", error.what if error else "asked to")
+        if error is not None:
+            # Whoever waits for work there hears the reason before its connection ends.
+            self.progress.enter(State.STOPPED, error)
+            await self.tell_clients()
         if self._ports is not None:
             self._ports.close()
         await self.gate.close()
@@ -118,7 +127,7 @@ class Session:
         else:
             self._cluster.cancel()
         await self.remote.leave()
-        self.progress.enter(State.STOPPED, error)
+        self.progress.enter(State.STOPPED)
         self.stopped.set()
 
     # Inside
@@ -161,7 +170,7 @@ class Session:
         offer = self.remote.keeper.call
         await offer("offer", target="scheduler", place={"port": int(scheduler["address"].rpartition(":")[2])})
         await offer("offer", target="dashboard", place={"path": scheduler["dashboard"]})
-        self._ports = await forward_port(self.remote.conversation, "scheduler")
+        self._ports = await forward_port(self.remote.conversation, "scheduler", late_end=LATE_END)
         self.address = f"tls://127.0.0.1:{port_of(self._ports)}"
         await self.gate.start()
         workers = [name for name in living if name != "scheduler"]
@@ -192,6 +201,16 @@ class Session:
             await self.stop(end_everything=True, error=reason)
         else:
             self._cluster.set_result(cluster)
+
+    async def _replace_worker(self, name: str) -> None:
+        recent = [each for each in self.events if each["name"] == name and each["time"] > time.time() - 60]
+        if len(recent) > MAX_REPLACEMENTS:
+            logger.warning("%s died %d times within a minute and is not started again", name, len(recent))
+            return
+        try:
+            await (await self.cluster()).replace(name)
+        except SimmateRemoteError as error:
+            logger.warning("%s could not be started again: %s", name, error)
 
     async def _watch_link(self) -> None:
         """End the session when its link is lost, or when the keeper at the other end of it is gone."""
@@ -229,7 +248,9 @@ class Session:
             return
         logger.warning("%s ended by itself with %s", name, code)
         self.events.append({"time": time.time(), "name": name, "code": code})
-        if name in ("scheduler", "nursery"):
+        if name not in ("scheduler", "nursery"):
+            self._replacing = asyncio.create_task(self._replace_worker(name))
+        else:
             error = SchedulerError(
                 f"the {name} died (exit code {code})",
                 host=self.host.name,

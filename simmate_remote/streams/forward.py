@@ -5,25 +5,28 @@ from __future__ import annotations
 import asyncio
 
 from simmate_remote.streams.conversation import Conversation
-from simmate_remote.streams.splice import Splice, splice
+from simmate_remote.streams.splice import LateEndingSplice, Splice, splice
 
 BACKLOG = 256
 
 
-async def forward_port(conversation: Conversation, target: str, port: int = 0) -> asyncio.Server:
+async def forward_port(
+    conversation: Conversation, target: str, port: int = 0, *, late_end: float = 0.0
+) -> asyncio.Server:
     """Listen on 127.0.0.1 and open a stream to the target for each connection.
 
     Args:
         conversation: Where the streams go.
         target: What the other end knows it as.
         port: The port; 0: a free one.
+        late_end: Seconds that pass between the end at the far side and the one here.
 
     Returns:
         The listening server; its sockets tell the port.
     """
 
     def accept() -> Splice:
-        near, far = splice()
+        near, far = splice(LateEndingSplice(late_end))
         conversation.open(target, lambda: far)
         return near
 

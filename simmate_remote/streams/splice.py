@@ -67,8 +67,27 @@ class Splice(asyncio.Protocol):
             target.abort()
 
 
-def splice() -> tuple[Splice, Splice]:
+class LateEndingSplice(Splice):
+    """A side of a splice whose end reaches the other side a moment later, so that a reason for it can be told first.
+
+    Args:
+        delay: How much later, in seconds.
+    """
+
+    def __init__(self, delay: float) -> None:
+        super().__init__()
+        self._delay = delay
+
+    def eof_received(self) -> bool:
+        asyncio.get_running_loop().call_later(self._delay, super().eof_received)
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        asyncio.get_running_loop().call_later(self._delay, super().connection_lost, exc)
+
+
+def splice(second: Splice | None = None) -> tuple[Splice, Splice]:
     """Make the two protocols of a splice; either connection may be made first."""
-    one, two = Splice(), Splice()
+    one, two = Splice(), second or Splice()
     one.other, two.other = two, one
     return one, two
