@@ -43,18 +43,13 @@ def demo(
 
 
 def _compute(host: Any, output: Path, as_json: bool, keep: Callable[[str], None] | None) -> None:
-    from distributed import Client
-
+    from simmate_remote.cli.connection import connected
     from simmate_remote.cli.progress import RunProgress
-    from simmate_remote.cli.steps import Steps
-    from simmate_remote.session.remote_cluster import RemoteCluster
     from simmate_remote.workflows.running import run_target
     from simmate_remote.workflows.target import load_target
 
     target = load_target(f"{WORKFLOW}:equations_of_state")
-    with Steps() as steps:
-        cluster = RemoteCluster(host, ask=steps.ask, step=steps)
-    with cluster, Client(cluster, set_as_default=False) as client:
+    with connected(host) as client:
         with RunProgress(target.name, live=True) as progress:
             outcome = run_target(target, {}, client, host=host.name, on_update=progress)
         metals = outcome.get()
@@ -64,7 +59,7 @@ def _compute(host: Any, output: Path, as_json: bool, keep: Callable[[str], None]
         data = {"metals": metals, "picture": output, "seconds": outcome.seconds}
         emit(data, human=f"{report.table(metals)}\npicture:  {output}", as_json=as_json)
         if keep is not None:
-            keep(cluster.dashboard_link)
+            keep(client.dashboard_link)
 
 
 def _keeper(alias: str, folder: str) -> Callable[[str], None]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from distributed import Client
 from rich.pretty import pretty_repr
 
+from simmate_remote.cli.connection import connected
 from simmate_remote.cli.output import JsonOption, emit, err, note, out, plain, safe
 from simmate_remote.cli.progress import RunProgress
-from simmate_remote.cli.steps import Steps
 from simmate_remote.errors import SimmateRemoteError, error_to_dict
-from simmate_remote.inventory import Host, load_host
-from simmate_remote.session.remote_cluster import RemoteCluster
+from simmate_remote.inventory import load_host
 from simmate_remote.workflows.parameters import parse_parameters
 from simmate_remote.workflows.places import Place
 from simmate_remote.workflows.running import Outcome, run_target
 from simmate_remote.workflows.target import load_target
+
+HERE: dict[str, Place] = {"serial": "serial", "local": "local"}
+"""Places that are no host; a host of such a name would need another one."""
 
 
 def run(
@@ -47,32 +47,19 @@ def run(
     If nothing is connected to the host, this command connects, and ends everything there when it ends. Ctrl-C takes
     the task back.
     """
-    host = None if on in ("serial", "local") else load_host(on)
+    host = None if on in HERE else load_host(on)
     # With --json, stdout is for the one document, whatever the function and its module print.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         target = load_target(function)
         values = parse_parameters(target, parameters or [])
-        with _place(host, on) as place, RunProgress(target.name, live=on != "serial") as progress:
+        place = connected(host) if host else contextlib.nullcontext(HERE[on])
+        with place as where, RunProgress(target.name, live=on != "serial") as progress:
             try:
-                outcome = run_target(target, values, place, host=host.name if host else None, on_update=progress)
+                outcome = run_target(target, values, where, host=host.name if host else None, on_update=progress)
             except KeyboardInterrupt:
-                note(f"{target.name} is taken back; a part of it that runs already may go on to its end there")
+                note(f"{target.name} is taken back; if it runs already, Python cannot stop it before its end")
                 raise
     _show(outcome, target.name, on, as_json)
-
-
-@contextlib.contextmanager
-def _place(host: Host | None, on: str) -> Iterator[Place]:
-    """Give what to run on; a connection that had to be made for it ends with the block."""
-    if host is None:
-        yield "local" if on == "local" else "serial"
-        return
-    with Steps() as steps:
-        cluster = RemoteCluster(host, ask=steps.ask, step=steps)
-    if cluster.made_session:
-        note(f"{on} was not connected: what this command starts there ends with it")
-    with cluster, Client(cluster, set_as_default=False) as client:
-        yield client
 
 
 def _show(outcome: Outcome, name: str, on: str, as_json: bool) -> None:

@@ -42,6 +42,9 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         asynchronous: Whether it is used with ``async with`` and ``await``.
         loop: The event loop to use; for Dask's own use.
 
+    Attributes:
+        ended: Why the session is gone; None while it lives.
+
     Raises:
         SimmateRemoteError: It could not connect; the subclass says why, and nothing was left running.
     """
@@ -58,6 +61,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
     ) -> None:
         self.host = host if isinstance(host, Host) else load_host(host)
         self.security: Security | None = None
+        self.ended: SimmateRemoteError | None = None
         self._ask = ask
         self._step = step
         self._outlive = outlive
@@ -187,7 +191,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
     async def _watch(self) -> None:
         """Let whatever waits for this cluster know when its session is gone."""
         assert self._session is not None
-        error = await self._session.wait_stopped()
+        self.ended = error = await self._session.wait_stopped()
         for client in list(Client._instances):  # noqa: SLF001 - Dask keeps no public list of them
             if client.cluster is self:
                 for state in list(client.futures.values()):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import logging
 import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError, error_to_dict
+
+logger = logging.getLogger(__name__)
 
 
 class State(enum.StrEnum):
@@ -37,6 +40,7 @@ class Progress:
 
     def step(self, text: str) -> None:
         """Tell what is being done now."""
+        logger.info("%s", text)
         self._steps.append(text)
         self._notify()
 

@@ -1,0 +1,1 @@
+"""Speeds, as ratios of paired runs in the lab; ``make bench`` runs them all."""

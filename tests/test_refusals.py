@@ -1,0 +1,233 @@
+"""Every way in which ``connect`` fails: the right error, soon, with a way out, and nothing is left at either end."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncssh
+import distributed
+import pytest
+from distributed import Client
+
+from simmate_remote import RemoteCluster
+from simmate_remote.cli.app import COMMANDS
+from simmate_remote.errors import (
+    ClusterError,
+    ConnectionRefusedByHostError,
+    DistributedMissingError,
+    ForbiddenByServerError,
+    HostKeyChangedError,
+    KeeperError,
+    NameNotResolvedError,
+    RemotePythonError,
+    SchedulerError,
+    SimmateRemoteError,
+    VersionMismatchError,
+    WorkersError,
+)
+from simmate_remote.inventory import Duration
+from tests.boxes import Box, assert_nothing_left
+from tests.hosts import host_of
+from tests.lab import Lab
+from tests.lab_boxes import AccountBox
+from tests.ours import assert_nothing_left_here
+from tests.proxies import BreakingProxy, address_of, config_before
+
+SOON = 15.0  # seconds; where nothing has to be waited for, it is about one
+OLD_PYTHON = '#!/bin/sh\ncase "$*" in *print*) echo 3 9 2;; *) exit 1;; esac\n'
+
+
+def fails(
+    box: Box, error: type[SimmateRemoteError], *words: str, soon: float = SOON, compute: bool = False, **fields: Any
+) -> SimmateRemoteError:
+    """Connect in vain: see that the error is a good one, comes soon, and that nothing is left.
+
+    Args:
+        box: Where to.
+        error: What shall be raised.
+        words: What its text shall mention.
+        soon: Seconds within which it shall come.
+        compute: Whether the failure shows only when work is waited for.
+        fields: Of the inventory's entry.
+    """
+    host = host_of(box, **fields)
+    begin = time.monotonic()
+    with pytest.raises(error) as caught:  # noqa: PT012 - either of the two may be told
+        with RemoteCluster(host) as cluster, Client(cluster) as client:
+            if compute:
+                client.submit(abs, -1).result(timeout=soon)
+    assert time.monotonic() - begin < soon
+    told = caught.value
+    assert told.host == "lab-box"
+    for word in words:
+        assert word in str(told)
+    assert told.remedies
+    for remedy in told.remedies:
+        program, *rest = remedy.command.split()
+        assert rest[0] in COMMANDS if program == "simmate-remote" else shutil.which(program)
+    assert_nothing_left_here()
+    assert_nothing_left(box)
+    return told
+
+
+def place_script(box: Box, name: str, text: str) -> str:
+    """Put a program into the home on a box, and give its path."""
+    path = f"{box.home}/{name}"
+    quoted = text.replace("\\", "\\\\").replace("\n", "\\n").replace("%", "%%").replace("'", "'\\''")
+    result = box.run(f"printf '{quoted}' > '{path}' && chmod 700 '{path}'")
+    assert result.returncode == 0, result.stderr
+    return path
+
+
+def fake_environment(box: Box, name: str, *, distributed: str | None = None, python: str | None = None) -> str:
+    """Make an environment on a box that claims other versions, and give its folder."""
+    folder = f"{box.home}/{name}"
+    packages = f"{folder}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+    lines = [f"'{box.python}' -m venv --clear --without-pip '{folder}'"]
+    if distributed is not None:
+        info = f"{packages}/distributed-{distributed}.dist-info"
+        metadata = f"Metadata-Version: 2.1\\nName: distributed\\nVersion: {distributed}\\n"
+        lines += [f"mkdir '{packages}/distributed' '{info}'", f"touch '{packages}/distributed/__init__.py'"]
+        lines += [f"printf '{metadata}' > '{info}/METADATA'"]
+    if python is not None:
+        version = ", ".join(python.split("."))
+        claim = f'import sys; sys.version_info = ({version}, "final", 0)\\n'
+        lines += [f"printf '{claim}' > '{packages}/sitecustomize.py'"]
+    result = box.run(" && ".join(lines))
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# The way there
+
+
+def test_a_name_that_does_not_resolve(box: Box, tmp_path: Path) -> None:
+    config = config_before(box, tmp_path, HostName="no-such-host.invalid")
+    fails(box, NameNotResolvedError, "no-such-host.invalid", ssh_config=config)
+    assert box.logins() == 0
+
+
+def test_a_port_that_refuses(box: Box, tmp_path: Path) -> None:
+    config = config_before(box, tmp_path, HostName="127.0.0.1", Port=free_port())
+    fails(box, ConnectionRefusedByHostError, "refuses the connection", ssh_config=config)
+
+
+def test_a_host_key_that_changed(box: Box, tmp_path: Path) -> None:
+    known = tmp_path / "known_hosts"
+    key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
+    known.write_text(f"the-box {key}")
+    config = config_before(box, tmp_path, HostKeyAlias="the-box", UserKnownHostsFile=known)
+    told = fails(box, HostKeyChangedError, "shows another key", f"ssh-keygen -f {known} -R the-box", ssh_config=config)
+    assert told.meanwhile is not None
+    assert box.logins() == 0
+
+
+# The Python there
+
+
+def test_no_python_there(box: Box) -> None:
+    fails(box, RemotePythonError, "no Python was found", python="/nowhere/bin/python")
+
+
+def test_a_python_that_is_too_old(box: Box) -> None:
+    python = place_script(box, "old-python", OLD_PYTHON)
+    fails(box, RemotePythonError, "old-python is 3.9.2", "3.11 is the oldest", python=python)
+
+
+def test_a_python_that_does_not_run(box: Box) -> None:
+    fails(box, RemotePythonError, "does not run", python=place_script(box, "broken python", "#!/nowhere\n"))
+
+
+def test_a_python_without_distributed(box: Box) -> None:
+    fails(box, DistributedMissingError, "no distributed", python=fake_environment(box, "bare"))
+
+
+def test_a_python_of_another_minor_version(box: Box) -> None:
+    newer = f"{sys.version_info[0]}.{sys.version_info[1] + 1}"
+    python = fake_environment(box, "newer", distributed=distributed.__version__, python=f"{newer}.0")
+    here = f"{sys.version_info[0]}.{sys.version_info[1]} here"
+    fails(box, RemotePythonError, f"Python is {newer} there", here, python=python)
+
+
+def test_a_distributed_that_cannot_work_with_ours(box: Box) -> None:
+    python = fake_environment(box, "other", distributed="2024.1.0")
+    fails(box, VersionMismatchError, "2024.1.0 there", f"{distributed.__version__} here", python=python)
+
+
+# The account there
+
+
+def test_a_folder_that_cannot_be_made(box: Box) -> None:
+    assert box.run("touch ~/taken").returncode == 0
+    fails(box, KeeperError, "NotADirectoryError", "taken", folder="~/taken/simmate-remote")
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    ("size", "words"), [("64k", "No space left on device"), ("1400k", "No space left on device")], ids=["tiny", "small"]
+)
+def test_a_folder_on_a_full_disk(lab: Lab, size: str, words: str) -> None:
+    box = AccountBox.of(lab, f"full-{size}")
+    place = f"{box.home}/disk"
+    owner = lab.accounts[box.account].uid
+    lab.run("root", f"mkdir {place} && mount -t tmpfs -o size={size},uid={owner},mode=700 none {place}")
+    try:
+        fails(box, KeeperError, words, folder=f"{place}/simmate-remote")
+        assert "arriving" not in box.run(f"ls -A {place}/simmate-remote/packages").stdout
+    finally:
+        lab.run("root", f"umount {place}")
+
+
+@pytest.mark.lab
+def test_a_home_that_cannot_be_written(lab: Lab) -> None:
+    box = AccountBox.of(lab, "guest")
+    assert box.run("chmod 500 ~").returncode == 0
+    fails(box, KeeperError, "PermissionError")
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("command", ["echo this account is for backups", "internal-sftp"])
+def test_a_command_that_the_server_forces(lab: Lab, command: str) -> None:
+    with lab.sshd(ForceCommand=command):
+        told = fails(AccountBox(lab, lab.accounts["researcher"]), ForbiddenByServerError, "ended at once")
+    assert command.startswith("internal") or "for backups" in str(told)
+
+
+@pytest.mark.lab
+def test_an_account_that_may_not_log_in(lab: Lab) -> None:
+    box = AccountBox.of(lab, "service", shell="/usr/sbin/nologin")
+    fails(box, ForbiddenByServerError, "not available")
+
+
+# What shall run there
+
+
+def test_a_worker_environment_in_which_no_python_starts(box: Box) -> None:
+    workers = {"environment": {"PYTHONHOME": "/nowhere"}}
+    fails(box, ClusterError, "nursery", "/nowhere", compute=True, workers=workers)
+
+
+def test_a_worker_that_cannot_start(box: Box) -> None:
+    workers = {"environment": {"DASK_DISTRIBUTED__NANNY__PRELOAD": "no_such_module"}, "count": 1}
+    fails(box, WorkersError, "no_such_module", soon=30.0, compute=True, workers=workers)
+
+
+def test_a_scheduler_that_cannot_start(box: Box) -> None:
+    workers = {"environment": {"DASK_DISTRIBUTED__SCHEDULER__PRELOAD": "no_such_module"}}
+    fails(box, SchedulerError, "no_such_module", workers=workers)
+
+
+# The line breaks on the way

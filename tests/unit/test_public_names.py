@@ -1,0 +1,30 @@
+"""The public Python names are a promise, too: they change here and in the changelog, or not at all."""
+
+from __future__ import annotations
+
+import importlib
+
+import pytest
+
+PUBLIC = {
+    "simmate_remote": [
+        "Connection",
+        "Host",
+        "Prompt",
+        "RemoteCluster",
+        "__version__",
+        "connect",
+        "load_host",
+        "report_progress",
+    ],
+    "simmate_remote.testing": ["EmbeddedHost"],
+    "simmate_remote.workflows": ["report_progress"],
+}
+
+
+@pytest.mark.parametrize("module", PUBLIC)
+def test_public_names(module: str) -> None:
+    found = importlib.import_module(module)
+    assert sorted(found.__all__) == PUBLIC[module]
+    for name in found.__all__:
+        assert getattr(found, name) is not None
