@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +37,20 @@ from tests.hosts import host_of
 from tests.lab import Lab
 from tests.lab_boxes import AccountBox
 from tests.ours import assert_nothing_left_here
-from tests.proxies import BreakingProxy, address_of, config_before
+from tests.proxies import address_of, breaking_proxy, config_before
 
+LEASE_END = 45.0  # the short lease is 20 s, and a loaded machine is slow
 SOON = 15.0  # seconds; where nothing has to be waited for, it is about one
 OLD_PYTHON = '#!/bin/sh\ncase "$*" in *print*) echo 3 9 2;; *) exit 1;; esac\n'
 
 
 def fails(
-    box: Box, error: type[SimmateRemoteError], *words: str, soon: float = SOON, compute: bool = False, **fields: Any
+    box: Box,
+    error: type[SimmateRemoteError],
+    *words: str,
+    soon: float = SOON,
+    compute: bool = False,
+    **fields: Any,
 ) -> SimmateRemoteError:
     """Connect in vain: see that the error is a good one, comes soon, and that nothing is left.
 
@@ -86,7 +91,9 @@ def place_script(box: Box, name: str, text: str) -> str:
     return path
 
 
-def fake_environment(box: Box, name: str, *, distributed: str | None = None, python: str | None = None) -> str:
+def fake_environment(
+    box: Box, name: str, *, distributed: str | None = None, python: str | None = None
+) -> str:
     """Make an environment on a box that claims other versions, and give its folder."""
     folder = f"{box.home}/{name}"
     packages = f"{folder}/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
@@ -130,7 +137,9 @@ def test_a_host_key_that_changed(box: Box, tmp_path: Path) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode()
     known.write_text(f"the-box {key}")
     config = config_before(box, tmp_path, HostKeyAlias="the-box", UserKnownHostsFile=known)
-    told = fails(box, HostKeyChangedError, "shows another key", f"ssh-keygen -f {known} -R the-box", ssh_config=config)
+    told = fails(
+        box, HostKeyChangedError, "shows another key", f"ssh-keygen -f {known} -R the-box", ssh_config=config
+    )
     assert told.meanwhile is not None
     assert box.logins() == 0
 
@@ -177,7 +186,9 @@ def test_a_folder_that_cannot_be_made(box: Box) -> None:
 
 @pytest.mark.lab
 @pytest.mark.parametrize(
-    ("size", "words"), [("64k", "No space left on device"), ("1400k", "No space left on device")], ids=["tiny", "small"]
+    ("size", "words"),
+    [("64k", "No space left on device"), ("1400k", "No space left on device")],
+    ids=["tiny", "small"],
 )
 def test_a_folder_on_a_full_disk(lab: Lab, size: str, words: str) -> None:
     box = AccountBox.of(lab, f"full-{size}")
@@ -231,3 +242,44 @@ def test_a_scheduler_that_cannot_start(box: Box) -> None:
 
 
 # The line breaks on the way
+
+
+BREAKS = [0, 1_000, 4_000, 7_600, 9_000, 60_000, 150_000, 190_000, 195_000, 205_000, 215_000]
+"""Bytes after which the line breaks: in the login (to 7,500), while the keeper is brought (to 193,000), in the start."""
+
+
+async def connect_over_a_line_that_breaks(box: Box, folder: Path, limit: int, *, silent: bool) -> str:
+    """Connect in vain, and give the name of the error."""
+    folder.mkdir()
+    target = address_of(box)
+    with breaking_proxy(target, limit, silent=silent) as proxy:
+        known_as = target[0] if target[1] == 22 else f"[{target[0]}]:{target[1]}"
+        config = config_before(box, folder, HostName="127.0.0.1", Port=proxy.port, HostKeyAlias=known_as)
+        host = host_of(box, ssh_config=config, folder=f"~/{folder.name}", connect_timeout=Duration(5))
+        with pytest.raises(SimmateRemoteError) as caught:
+            async with RemoteCluster(host, asynchronous=True) as cluster:
+                # So late that it was connected before: then this is what fails.
+                async with Client(cluster, asynchronous=True) as client:
+                    await client.submit(abs, -1)
+                    raise AssertionError(f"{limit} bytes were enough")
+        assert proxy.broke.is_set()
+        assert caught.value.host == "lab-box"
+        return type(caught.value).__name__
+
+
+@pytest.mark.timeout(120)
+async def test_a_line_that_breaks_while_connecting(box: Box, tmp_path: Path) -> None:
+    begin = time.monotonic()
+    silent = box.name == "lab"  # the one kind of break with the one kind of host, and so both with both parts
+    async with asyncio.timeout(45), asyncio.TaskGroup() as group:
+        for limit in BREAKS:
+            group.create_task(
+                connect_over_a_line_that_breaks(box, tmp_path / f"broken-{limit}", limit, silent=silent)
+            )
+    assert time.monotonic() - begin < 45
+    assert_nothing_left_here()
+    # A keeper that had started before the line broke ends by its lease.
+    deadline = time.monotonic() + LEASE_END
+    while box.processes() and time.monotonic() < deadline:
+        await asyncio.sleep(0.1)
+    assert_nothing_left(box)

@@ -15,8 +15,7 @@ from simmate_remote.cli.steps import Steps
 from simmate_remote.errors import NoSessionError, Remedy, SessionStoppedError, error_from_dict
 from simmate_remote.inventory import Host, load_host
 from simmate_remote.inventory.quantities import Duration
-from simmate_remote.session.client import SessionClient
-from simmate_remote.session.join import join
+from simmate_remote.session.join import join, undone_on_failure
 
 
 def connect(
@@ -36,14 +35,15 @@ def connect(
 
 async def _connect(host: Host, foreground: bool, as_json: bool) -> None:
     with Steps() as steps:
+        # It lasts from when all is there, and not before: a Ctrl-C up to then ends what was begun.
         session = await join(host, lasting=False, ask=steps.ask, step=steps)
-        if session.started:
-            steps("waiting for the workers")
-        report = await session.status()
-        if not foreground:
-            # Not before: a Ctrl-C up to here ends what was begun.
-            await session.last()
-            report["lasting"] = True
+        async with undone_on_failure(session, steps):
+            if session.started:
+                steps("waiting for the workers")
+            report = await session.status()
+            if not foreground:
+                await session.last()
+                report["lasting"] = True
     following = (
         (f"simmate-remote run FILE.py:FUNCTION --on {host.name}", "runs a function there"),
         (f"simmate-remote dashboard {host.name}", "shows what it does"),
@@ -54,22 +54,13 @@ async def _connect(host: Host, foreground: bool, as_json: bool) -> None:
     data = {**report, "already": not session.started}
     emit(data, human=lambda: print_session(report, following), as_json=as_json)
     if foreground:
-        await _stay(session)
-    session.close()
-
-
-async def _stay(session: SessionClient) -> None:
-    if session.started:
-        note("Ctrl-C ends everything on the host.")
-    else:
-        note("Ctrl-C ends this command only: the connection was there before it.")
-    try:
-        raise await session.wait_stopped()
-    except asyncio.CancelledError:
         if session.started:
-            with err.status("ending everything there …"), contextlib.suppress(SessionStoppedError):
-                await session.stop(end_everything=True)
-        raise
+            note("Ctrl-C ends everything on the host.")
+        else:
+            note("Ctrl-C ends this command only: the connection was there before it.")
+        async with undone_on_failure(session, lambda _: note("ending everything there …")):
+            raise await session.wait_stopped()
+    session.close()
 
 
 def status(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from functools import partial
 
 from distributed import Security
 from distributed.deploy.spec import SpecCluster
 
 from simmate_remote.cluster.certificates import Certificates
+from simmate_remote.cluster.configuration import scheduler_configuration, worker_configuration
 from simmate_remote.cluster.processes import Host, HostScheduler, HostWorker
 from simmate_remote.cluster.workers import WorkerPlan
 
@@ -27,7 +28,6 @@ class HostCluster(SpecCluster):  # type: ignore[misc]
         workers: Names of the workers that are there already, or shall be.
         external_address: The scheduler's address as this side dials it.
         folders: ``logs``, ``runtime`` (for sockets) and ``work`` (for workers' files) on the host.
-        dask: Dask's configuration for scheduler and workers.
     """
 
     def __init__(
@@ -40,20 +40,18 @@ class HostCluster(SpecCluster):  # type: ignore[misc]
         workers: list[str],
         external_address: str,
         folders: dict[str, str],
-        dask: dict[str, Any],
     ) -> None:
-        self.certificates = certificates
         scheduler = {
             "cls": HostScheduler,
             "options": {
                 "host": host,
-                "configuration": scheduler_configuration(certificates, plan, folders, dask),
+                "configuration": scheduler_configuration(certificates, plan, folders),
                 "external_address": external_address,
             },
         }
         worker = {
             "cls": HostWorker,
-            "options": {"host": host, "configuration": worker_configuration(certificates, plan, folders, dask)},
+            "options": {"host": host, "configure": partial(worker_configuration, certificates, plan, folders)},
         }
         self._threads = plan.threads
         super().__init__(
@@ -88,31 +86,3 @@ class HostCluster(SpecCluster):  # type: ignore[misc]
             self._adaptive.stop()
         # Not SpecCluster's close, which scales to nothing first; its parent's only ends what is here.
         await super(SpecCluster, self)._close()
-
-
-def scheduler_configuration(
-    certificates: Certificates, plan: WorkerPlan, folders: dict[str, str], dask: dict[str, Any]
-) -> dict[str, Any]:
-    """Compose what the scheduler's process is told."""
-    return {
-        "resources": plan.resources,
-        "security": certificates.scheduler(),
-        "dashboard": f"{folders['runtime']}/dashboard",
-        "log": f"{folders['logs']}/scheduler.log",
-        "dask": dask,
-    }
-
-
-def worker_configuration(
-    certificates: Certificates, plan: WorkerPlan, folders: dict[str, str], dask: dict[str, Any]
-) -> dict[str, Any]:
-    """Compose what a nanny's process is told, but for its name and its scheduler."""
-    return {
-        "security": certificates.worker(),
-        "nthreads": plan.threads,
-        "memory_limit": plan.memory if plan.memory is not None else "auto",
-        "resources": plan.resources,
-        "local_directory": folders["work"],
-        "logs": folders["logs"],
-        "dask": dask,
-    }

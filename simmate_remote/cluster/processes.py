@@ -7,6 +7,7 @@ over the one login that there is.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from distributed.core import Status
@@ -66,24 +67,19 @@ class HostWorker(SSHWorker):  # type: ignore[misc]
         scheduler: The scheduler's address, as the host knows it.
         name: The worker's name, the same for the cluster's specification and for the scheduler.
         host: Starts and ends processes there.
-        configuration: What :func:`simmate_remote.cluster.host.roles.start_worker` expects, but for scheduler and name.
+        configure: Gives, for ``name`` and ``scheduler``, what its process is told.
     """
 
-    def __init__(self, scheduler: str, *, name: str, host: Host, configuration: dict[str, Any]) -> None:
-        super().__init__(scheduler, address="", connect_options={}, kwargs=configuration, name=name)
+    def __init__(self, scheduler: str, *, name: str, host: Host, configure: Callable[..., dict[str, Any]]) -> None:
+        super().__init__(scheduler, address="", connect_options={}, kwargs={}, name=name)
         self._host = host
+        self._configuration = configure(name=name, scheduler=scheduler)
 
     async def start(self) -> None:
         """Start the process, or find it."""
-        configuration = {
-            **self.kwargs,
-            "name": self.name,
-            "scheduler": self.scheduler,
-            "log": f"{self.kwargs['logs']}/{self.name}.log",
-        }
         for tries_left in reversed(range(START_TRIES)):
             try:
-                about = await self._host.start_child(self.name, "worker", configuration)
+                about = await self._host.start_child(self.name, "worker", self._configuration)
             except WorkersError:
                 # A task that kills its worker may have got this one before its nanny had called it started.
                 if not tries_left:

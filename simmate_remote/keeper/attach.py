@@ -21,7 +21,8 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
     """Become the carrier between this login and the keeper; never returns if all goes well.
 
     Args:
-        request: What the near end asked for; ``lease`` is the new keeper's first lease in seconds.
+        request: What the near end asked for; ``lease`` is a new keeper's first lease in seconds, ``process`` what
+            it starts first.
         folder: Our folder on the host.
         package: The folder that holds our package.
         say: Sends a line to the near end.
@@ -31,7 +32,7 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
         connection = _living(place)
         started = connection is None
         if connection is None:
-            _start(place, package, float(request["lease"]))
+            _start(place, package, {"lease": request["lease"], "process": request["process"]})
             connection = _living(place)
             if connection is None:
                 raise RuntimeError("the keeper said that it is ready, and then did not answer")
@@ -70,14 +71,14 @@ def _living(folder: Path) -> socket.socket | None:
     return connection
 
 
-def _start(folder: Path, package: str, lease: float) -> None:
+def _start(folder: Path, package: str, order: dict[str, Any]) -> None:
     """Start a guardian, detached from this login, and wait until its keeper is ready."""
     log = folder / "keepers" / f"{socket.gethostname()}.log"
     ready, ready_there = os.pipe()
     if os.fork() == 0:
         try:
             os.setsid()
-            _become_guardian(folder, package, lease, log, ready_there)
+            _become_guardian(folder, package, order, log, ready_there)
         finally:
             os._exit(1)
     os.close(ready_there)
@@ -87,12 +88,14 @@ def _start(folder: Path, package: str, lease: float) -> None:
             raise RuntimeError(f"the keeper did not start; its log {log} ends with:\n{tail}")
 
 
-def _become_guardian(folder: Path, package: str, lease: float, log: Path, ready: int) -> None:
+def _become_guardian(folder: Path, package: str, order: dict[str, Any], log: Path, ready: int) -> None:
     if os.fork() != 0:
         os._exit(0)
-    nothing = os.open(os.devnull, os.O_RDWR)
+    stdin = os.memfd_create("order")
+    os.write(stdin, json.dumps(order).encode())
+    os.lseek(stdin, 0, os.SEEK_SET)
     output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-    os.dup2(nothing, 0)
+    os.dup2(stdin, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
     os.dup2(ready, 3)
@@ -100,7 +103,7 @@ def _become_guardian(folder: Path, package: str, lease: float, log: Path, ready:
     os.closerange(4, 1024)
     os.chdir("/")
     environment = {**os.environ, "PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-m", "simmate_remote.keeper.guardian", str(folder), str(lease)]
+    command = [sys.executable, "-m", "simmate_remote.keeper.guardian", str(folder)]
     os.execve(sys.executable, command, environment)
 
 

@@ -7,6 +7,7 @@ all the same, and has nothing to do but wait.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import shutil
 import signal
@@ -22,7 +23,8 @@ LONGEST_SOCKET_PATH = 107
 
 def main() -> None:
     """Run the keeper, wait for its end, and clear up."""
-    folder, lease = Path(sys.argv[1]), float(sys.argv[2])
+    folder = Path(sys.argv[1])
+    order = json.load(sys.stdin)
     adopt_orphans()
     runtime = make_runtime_folder()
     alive_there, alive = os.pipe()
@@ -32,7 +34,7 @@ def main() -> None:
         from simmate_remote.keeper.program import run
 
         # The keeper tells by the end of this pipe that its guardian is gone.
-        run(folder, runtime, lease, ready=3, guardian=alive_there)
+        run(folder, runtime, order, ready=3, guardian=alive_there)
         os._exit(0)
     os.close(3)
     os.close(alive_there)
@@ -41,6 +43,8 @@ def main() -> None:
         while os.waitpid(-1, 0)[0] != keeper:
             pass
     finally:
+        # There is no keeper any more to pass it on to, and the clearing up is not to be broken off.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         end_descendants()
         shutil.rmtree(runtime, ignore_errors=True)
 

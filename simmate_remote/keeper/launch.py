@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import importlib.resources
 import json
 import re
@@ -30,6 +31,21 @@ OLDEST_PYTHON = (3, 11)
 
 
 @dataclass(frozen=True)
+class ProcessRequest:
+    """A process that a new keeper starts before anything else, since it takes long to be ready.
+
+    Args:
+        name: What it is called.
+        module: A module of ours.
+        environment: What is added to its environment.
+    """
+
+    name: str
+    module: str
+    environment: dict[str, str]
+
+
+@dataclass(frozen=True)
 class LaunchRequest:
     """How the keeper is wanted.
 
@@ -39,6 +55,7 @@ class LaunchRequest:
         lease: Seconds that a new keeper stays without a client, until it is told otherwise.
         distributions: Names of the distributions whose versions the host shall tell.
         keepalive: How a silent loss of a carrier is noticed.
+        process: What a new keeper starts first.
     """
 
     folder: str
@@ -46,6 +63,7 @@ class LaunchRequest:
     lease: float
     distributions: tuple[str, ...]
     keepalive: Keepalive
+    process: ProcessRequest
 
 
 @dataclass(frozen=True)
@@ -82,6 +100,7 @@ async def launch(
         RemotePythonError: No Python there, or one that is too old.
         ForbiddenByServerError: The server runs no command for us.
         KeeperError: Our part there failed; with its own words.
+        ProtocolError: The keeper there refused the carrier, or ended before it had answered.
         LinkLostError: The link was lost meanwhile.
     """
     nonce = secrets.token_hex(16)
@@ -96,6 +115,7 @@ async def launch(
             "package": package.name,
             "lease": request.lease,
             "distributions": request.distributions,
+            "process": dataclasses.asdict(request.process),
         }
         transport.write(b"%d\n" % len(code) + code + json.dumps(words).encode() + b"\n")
         found = await dialogue.hear("bootstrap")
@@ -126,31 +146,30 @@ def shell_command(request: LaunchRequest, nonce: str) -> str:
     quotes, without any character that means something to one of them inside single quotes; what the user chose stands
     in it as octal numbers.
     """
+    stub = (
+        "import sys;v=sys.version_info;sys.path[:1]=[];"
+        f"v<{OLDEST_PYTHON} and sys.exit(print(chr(10)+sys.argv[1],{{}},sys.executable,chr(58),*v[:3]));"
+        "exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
+    )
+    nothing_found = f'{{ echo; echo "{nonce} {{}}"; exit 0; }}'
     if request.python is not None:
-        wanted = _in_octal(request.python)
-        candidates = (
-            f'p=$(printf "{wanted}"); case "$p" in "~/"*) p="$HOME/${{p#??}}";; esac; '
-            f'[ -d "$p" ] && p="$p/bin/python"; set -- "$p"; '
+        script = (
+            f'p=$(printf "{_in_octal(request.python)}"); case "$p" in "~/"*) p="$HOME/${{p#??}}";; esac; '
+            f'[ -d "$p" ] && p="$p/bin/python"; '
         )
     else:
-        folder = _in_octal(request.folder)
         minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
-        candidates = (
-            f'f=$(printf "{folder}"); case "$f" in "~/"*) f="$HOME/${{f#??}}";; esac; '
-            f'set -- "$f/environment/bin/python" {minor} python3 python; '
+        fits = (
+            f"import sys,importlib.util as u;"
+            f"sys.exit(sys.version_info[:2]<{OLDEST_PYTHON} or u.find_spec(sys.argv[1]) is None)"
         )
-    script = (
-        f"{candidates}"
-        'for p in "$@"; do command -v "$p" >/dev/null 2>&1 || continue; o="${o:-$p}"; '
-        f'"$p" -c "import sys,importlib.util as u;'
-        f"sys.exit(sys.version_info[:2]<{OLDEST_PYTHON[0], OLDEST_PYTHON[1]} or u.find_spec(sys.argv[1]) is None)"
-        '" distributed </dev/null >/dev/null 2>&1 && break; p=; done; '
-        'p="${p:-$o}"; command -v "$p" >/dev/null 2>&1 || '
-        f'{{ echo; echo "{nonce} {{}}"; exit 0; }}; '
-        f'v=$("$p" -c "import sys;print(*sys.version_info[:3])" </dev/null 2>/dev/null); '
-        f'case "$v" in "3 "[0-9]" "*|"3 10 "*|"2 "*|"") echo; echo "{nonce} {{}} $p : $v"; exit 0;; esac; '
-        'exec "$p" -P -c "import sys;exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"'
-    )
+        script = (
+            f'f=$(printf "{_in_octal(request.folder)}"); case "$f" in "~/"*) f="$HOME/${{f#??}}";; esac; '
+            f'for p in "$f/environment/bin/python" {minor} python3 python; do '
+            f'command -v "$p" >/dev/null 2>&1 || continue; o="${{o:-$p}}"; '
+            f'"$p" -c "{fits}" distributed </dev/null >/dev/null 2>&1 && break; p=; done; p="${{p:-$o}}"; '
+        )
+    script += f'command -v "$p" >/dev/null 2>&1 || {nothing_found}; exec "$p" -c "{stub}" {nonce}'
     assert "'" not in script
     assert "\n" not in script
     assert "!" not in script
@@ -177,6 +196,7 @@ class Dialogue(asyncio.Protocol):
         self._kept = bytearray()
         self._words: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._successor: asyncio.Protocol | None = None
+        self._lost = False
 
     async def hear(self, expected: str) -> dict[str, Any]:
         """Wait for the host's next word.
@@ -209,6 +229,8 @@ class Dialogue(asyncio.Protocol):
     def hand_over(self, successor: asyncio.Protocol) -> None:
         """Let another protocol have the connection from now on."""
         assert self._transport is not None
+        if self._lost:
+            raise self._ended_early()
         self._successor = successor
         successor.connection_made(self._transport)
 
@@ -237,6 +259,7 @@ class Dialogue(asyncio.Protocol):
             self._successor.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = True
         if self._successor is not None:
             self._successor.connection_lost(exc)
         self._words.put_nowait(None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import shutil
 import time
 from collections.abc import AsyncIterator
@@ -48,7 +49,8 @@ class Logs:
             return ""
         with path.open("rb") as file:
             file.seek(max(0, path.stat().st_size - size))
-            return file.read().decode(errors="replace")
+            data = file.read()
+        return (_from_a_character(data) if len(data) == size else data).decode(errors="replace")
 
     async def read(self, names: list[str] | None = None, *, last: int, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of logs, each with its process's name; go on for ever if ``follow``.
@@ -59,6 +61,7 @@ class Logs:
             follow: Whether to go on with what is written from now on.
         """
         positions: dict[str, int] = {}
+        decoders: dict[str, codecs.IncrementalDecoder] = {}
         first = True
         while True:
             moved = False
@@ -73,9 +76,22 @@ class Logs:
                         data = file.read(min(PIECE, size - position))
                     positions[name] += len(data)
                     moved = True
-                    yield {"name": name, "text": data.decode(errors="replace")}
+                    if name not in decoders:
+                        # A piece may end inside a character; a decoder keeps its beginning for the next.
+                        decoders[name] = codecs.getincrementaldecoder("utf-8")("replace")
+                        data = _from_a_character(data) if position else data
+                    if text := decoders[name].decode(data):
+                        yield {"name": name, "text": text}
             first = False
             if not moved:
                 if not follow:
                     return
                 await asyncio.sleep(POLL)
+
+
+def _from_a_character(data: bytes) -> bytes:
+    """Drop the rest of a character that begins before the data: at most three bytes of the form 10xxxxxx."""
+    start = 0
+    while start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
+        start += 1
+    return data[start:]

@@ -217,9 +217,10 @@ class ControlCaller(Caller):
         super().connection_lost(exc)
 
 
-async def serve(folder: Path, runtime: Path, lease: float, ready: int, guardian: int) -> None:
+async def serve(folder: Path, runtime: Path, order: dict[str, Any], ready: int, guardian: int) -> None:
     """Run a keeper until its lease runs out, it is told to stop, or its guardian is gone."""
-    keeper = Keeper(folder, runtime, lease)
+    keeper = Keeper(folder, runtime, float(order["lease"]))
+    await keeper.start_process(**order["process"])
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, keeper.stopping.set)
     loop.add_reader(guardian, keeper.stopping.set)
@@ -268,6 +269,9 @@ async def _take_one(keeper: Keeper, connection: socket.socket) -> None:
     loop.add_reader(connection, readable.set)
     try:
         await asyncio.wait_for(readable.wait(), HANDOVER_TIMEOUT)
+    except TimeoutError:
+        connection.close()
+        raise
     finally:
         loop.remove_reader(connection)
     message, descriptors, _, _ = socket.recv_fds(connection, 64, MAX_DESCRIPTORS)
@@ -280,9 +284,19 @@ async def _take_one(keeper: Keeper, connection: socket.socket) -> None:
     protocol = keeper.carrier()
     pipes = PipePair(protocol, connection)
     # Whatever they are, pipes or sockets, these ends are two; to the protocol they are one connection.
-    pipes.writer, _ = await loop.connect_write_pipe(lambda: WriteSide(pipes), os.fdopen(writer, "wb", buffering=0))
-    protocol.connection_made(pipes)
-    pipes.reader, _ = await loop.connect_read_pipe(lambda: ReadSide(pipes), os.fdopen(reader, "rb", buffering=0))
+    output, source = os.fdopen(writer, "wb", buffering=0), os.fdopen(reader, "rb", buffering=0)
+    try:
+        pipes.writer, _ = await loop.connect_write_pipe(lambda: WriteSide(pipes), output)
+        protocol.connection_made(pipes)
+        pipes.reader, _ = await loop.connect_read_pipe(lambda: ReadSide(pipes), source)
+    except (OSError, ValueError):
+        # Not pipes, for example: the command that lent them must not wait for ever.
+        pipes.abort()
+        output.close()
+        source.close()
+        raise
+    if pipes.is_closing():
+        pipes.reader.close()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:
@@ -321,6 +335,7 @@ class PipePair(asyncio.Transport):
         return self._held is None
 
     def close(self) -> None:
+        self.pause_reading()
         if self.writer is not None:
             self.writer.close()
 
@@ -369,8 +384,8 @@ class WriteSide(asyncio.Protocol):
         self._pair.lost(exc)
 
 
-def run(folder: Path, runtime: Path, lease: float, ready: int, guardian: int) -> None:
+def run(folder: Path, runtime: Path, order: dict[str, Any], ready: int, guardian: int) -> None:
     """Run a keeper to its end; the guardian's child calls this."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(folder, runtime, lease, ready, guardian))
+        asyncio.run(serve(folder, runtime, order, ready, guardian))

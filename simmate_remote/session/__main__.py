@@ -13,14 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.inventory.models import Host
 from simmate_remote.session.control import Control
+from simmate_remote.session.order import SessionOrder
 
 ALREADY_THERE = b"there\n"
 LISTENING = b"listening\n"
 
 
-async def serve(path: Path, host: Host) -> None:
+async def serve(path: Path, host: SessionOrder) -> None:
     """Run the session until it is stopped."""
     control = Control(host)
     loop = asyncio.get_running_loop()
@@ -56,7 +56,7 @@ def main() -> None:
             return
         path.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(path, Host.model_validate_json(request["host"])))
+            asyncio.run(serve(path, SessionOrder(**request["host"])))
 
 
 if __name__ == "__main__":

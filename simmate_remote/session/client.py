@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import os
 import subprocess
@@ -15,6 +16,7 @@ from typing import Any
 from simmate_remote.errors import NoSessionError, Remedy, SessionError, SessionStoppedError, SimmateRemoteError
 from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask, Prompt
+from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.paths import all_sockets, log_path, socket_path
 from simmate_remote.streams.calls import Caller
 
@@ -185,7 +187,7 @@ async def _connect(path: Path, host: str, *, started: bool = False) -> SessionCl
 
 def _start(path: Path, host: Host) -> bool:
     """Start a session process; give whether it is the one, or another was quicker."""
-    request = {"socket": str(path), "host": host.model_dump_json()}
+    request = {"socket": str(path), "host": dataclasses.asdict(SessionOrder.of(host))}
     log = os.open(log_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(

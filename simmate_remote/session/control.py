@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
-from simmate_remote.inventory.models import Host
 from simmate_remote.link import Prompt
+from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.session import Session
 from simmate_remote.session.state import State
 from simmate_remote.streams.calls import Caller
@@ -31,7 +31,7 @@ class Control:
         host: What the inventory says.
     """
 
-    def __init__(self, host: Host) -> None:
+    def __init__(self, host: SessionOrder) -> None:
         self.session = Session(host, self._ask, self._tell_clients)
         self.clients: set[ControlClient] = set()
         self._answerer_came = asyncio.Event()
@@ -142,7 +142,7 @@ class ControlClient(Caller):
             report |= {
                 "scheduler": session.address,
                 "scheduler_there": cluster.scheduler.contact_address,
-                "dashboard": session.gate.link,
+                "dashboard": session.gate.link if session.gate else None,
                 "workers": [
                     {"name": each["name"], "threads": each["nthreads"], "memory": each["memory_limit"]}
                     for each in workers
@@ -175,7 +175,7 @@ class ControlClient(Caller):
         return {
             "address": session.address,
             "security": session.certificates.client(),
-            "dashboard": session.gate.link,
+            "dashboard": session.gate.link if session.gate else None,
             "warnings": session.remote.warnings,
             "said": session.plan.said if session.plan else None,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 from simmate_remote.errors import SimmateRemoteError
 from simmate_remote.inventory.models import Host
@@ -29,12 +29,20 @@ async def join(
         SimmateRemoteError: It could not connect, and nothing that this made was left.
     """
     client = await find_or_start(host)
-    try:
+    async with undone_on_failure(client, step):
         if client.started:
             await client.own()
         await client.follow(ask, step)
         if lasting:
             await client.last()
+    return client
+
+
+@contextlib.asynccontextmanager
+async def undone_on_failure(client: SessionClient, step: Callable[[str], None] = lambda _: None) -> AsyncIterator[None]:
+    """End a session that this process made, and everything on its host, if the block fails or is interrupted."""
+    try:
+        yield
     except BaseException:
         if client.started:
             with contextlib.suppress(SimmateRemoteError):
@@ -42,4 +50,3 @@ async def join(
                 await client.stop(end_everything=True)
         client.close()
         raise
-    return client

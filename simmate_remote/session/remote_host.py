@@ -9,9 +9,9 @@ from typing import Any
 
 from simmate_remote.environment.versions import COMPARED, compare
 from simmate_remote.errors import KeeperError, SchedulerError, SimmateRemoteError, WorkersError
-from simmate_remote.inventory.models import Host
-from simmate_remote.keeper.launch import Launched, LaunchRequest, launch
-from simmate_remote.link import Ask, Destination, Link, connect
+from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
+from simmate_remote.link import Ask, Destination, Link
+from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller, Handler
 from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
@@ -28,7 +28,7 @@ class RemoteHost:
         ended: Called when a process of ours on the host ends by itself, with its name and the end of its log.
     """
 
-    def __init__(self, host: Host, ended: Callable[[str, int | None, str], None]) -> None:
+    def __init__(self, host: SessionOrder, ended: Callable[[str, int | None, str], None]) -> None:
         self.host = host
         self.warnings: list[str] = []
         self.about: dict[str, Any] = {}
@@ -54,11 +54,14 @@ class RemoteHost:
         destination = Destination(
             host=host.name,
             ssh=host.ssh,
-            config=str(host.ssh_config) if host.ssh_config else None,
-            keepalive_interval=float(host.keepalive.interval),
-            keepalive_tries=host.keepalive.tries,
-            connect_timeout=float(host.connect_timeout),
+            config=host.ssh_config,
+            keepalive_interval=host.keepalive_interval,
+            keepalive_tries=host.keepalive_tries,
+            connect_timeout=host.connect_timeout,
         )
+        # Here and not above: its import takes a quarter of a second, and the control socket is open by now.
+        from simmate_remote.link import connect
+
         self.link = await connect(destination, ask)
 
     async def reach_keeper(self, lease: float) -> None:
@@ -73,8 +76,16 @@ class RemoteHost:
     async def _reach_keeper(self, lease: float) -> None:
         assert self.link is not None
         host = self.host
-        keepalive = Keepalive(float(host.keepalive.interval), host.keepalive.tries)
-        request = LaunchRequest(host.folder, host.python, lease, COMPARED, keepalive)
+        keepalive = Keepalive(host.keepalive_interval, host.keepalive_tries)
+        environment = host.workers.get("environment") or {}
+        request = LaunchRequest(
+            folder=host.folder,
+            python=host.python,
+            lease=lease,
+            distributions=COMPARED,
+            keepalive=keepalive,
+            process=ProcessRequest("nursery", NURSERY, environment),
+        )
         self.launched = await launch(self.link, self.conversation, request, self._check)
         handlers: dict[str, Handler] = {"process_ended": self._process_ended, "process_event": self._process_event}
         lost = lambda: KeeperError("the connection to the keeper was lost", host=host.name)  # noqa: E731 - a thunk
@@ -83,10 +94,6 @@ class RemoteHost:
         if not self.launched.started:
             await self.keeper.call("forget_lost_conversations")
         await self.keeper.call("renew_lease", length=lease)
-
-    async def start_nursery(self, environment: dict[str, str]) -> None:
-        """Start the parent of scheduler and workers; it begins at once to import what they need."""
-        await self.keeper.call("start_process", name="nursery", module=NURSERY, environment=environment)
 
     async def start_child(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
         """Start a scheduler or a nanny, unless it lives, and give what it says of itself."""

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simmate_remote.errors import (
@@ -17,9 +18,8 @@ from simmate_remote.errors import (
     SessionStoppedError,
     SimmateRemoteError,
 )
-from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask
-from simmate_remote.session.dashboard_gate import DashboardGate
+from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.remote_host import RemoteHost
 from simmate_remote.session.state import Progress, State
 from simmate_remote.streams.forward import forward_port, port_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from simmate_remote.cluster.certificates import Certificates
     from simmate_remote.cluster.cluster import HostCluster
     from simmate_remote.cluster.workers import WorkerPlan
+    from simmate_remote.session.dashboard_gate import DashboardGate
 
 logger = logging.getLogger(__name__)
 
@@ -47,12 +48,12 @@ class Session:
         tell_clients: Waits until the clients have heard that the session has stopped, but not for long.
     """
 
-    def __init__(self, host: Host, ask: Ask, tell_clients: Callable[[], Awaitable[None]]) -> None:
+    def __init__(self, host: SessionOrder, ask: Ask, tell_clients: Callable[[], Awaitable[None]]) -> None:
         self.host = host
         self.progress = Progress(host.name)
         self.stopped = asyncio.Event()
         self.remote = RemoteHost(host, self._process_ended)
-        self.gate = DashboardGate(host.name, lambda: self.remote.conversation.open_reader_writer("dashboard"))
+        self.gate: DashboardGate | None = None
         self.address = ""
         self.lasting = False
         self.events: list[dict[str, Any]] = []
@@ -68,7 +69,7 @@ class Session:
     @property
     def lease(self) -> float:
         """Seconds that the host keeps everything when this session is gone."""
-        return float(self.host.lease) if self.lasting else SHORT_LEASE
+        return self.host.lease if self.lasting else SHORT_LEASE
 
     async def run(self) -> None:
         """Connect, and stay until the session is stopped or its link is lost."""
@@ -116,7 +117,8 @@ class Session:
             await self.tell_clients()
         if self._ports is not None:
             self._ports.close()
-        await self.gate.close()
+        if self.gate is not None:
+            await self.gate.close()
         if end_everything:
             await self.remote.end_everything()
         if self._connecting is not None:
@@ -141,51 +143,73 @@ class Session:
         progress.step("starting the keeper")
         await self.remote.reach_keeper(self.lease)
         progress.step("starting scheduler and workers")
+        from simmate_remote.cluster.certificates import Certificates, make_certificates
         from simmate_remote.cluster.workers import plan_workers
 
-        self.plan = plan_workers(host.workers.model_dump(), self.remote.about["cores"])
-        await self.remote.start_nursery(self.plan.environment)
+        about = self.remote.about
+        self.plan = plan_workers(host.workers, about["cores"])
         children = await self.remote.children()
-        # The host is importing distributed now, which takes as long there as here.
-        cluster_module, certificates_module = await asyncio.to_thread(_import_cluster)
-        noted = self.remote.about["notes"].get("certificates")
-        self.certificates = (
-            certificates_module.Certificates(*noted) if noted and children else certificates_module.make_certificates()
-        )
+        noted = about["notes"].get("certificates")
+        self.certificates = Certificates(*noted) if noted and children else make_certificates()
         await self.remote.keeper.call("note", name="certificates", value=list(self.certificates))
-        await self._start_cluster(cluster_module, [child["name"] for child in children])
+        living = [child["name"] for child in children if child["name"] != "scheduler"]
+        await self._start_cluster(living or [f"worker-{number}" for number in range(self.plan.count)])
 
-    async def _start_cluster(self, module: Any, living: list[str]) -> None:
+    async def _start_cluster(self, workers: list[str]) -> None:
+        """Start scheduler and workers, or find them, and open the ways to them from here.
+
+        The host imports distributed for half a second, and so does this process meanwhile.
+        """
         assert self.plan is not None
         assert self.certificates is not None
-        from simmate_remote.cluster.timeouts import host_configuration, raise_timeouts
+        from simmate_remote.cluster.configuration import scheduler_configuration, worker_configuration
+        from simmate_remote.session.dashboard_gate import DashboardGate
+
+        remote, about = self.remote, self.remote.about
+        folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
+        importing = asyncio.create_task(asyncio.to_thread(_import_cluster))
+        configuration = scheduler_configuration(self.certificates, self.plan, folders)
+        scheduler = await remote.start_child("scheduler", "scheduler", configuration)
+        configure = partial(worker_configuration, self.certificates, self.plan, folders, scheduler=scheduler["address"])
+        early = [asyncio.create_task(remote.start_child(name, "worker", configure(name=name))) for name in workers]
+        await remote.keeper.call(
+            "offer", target="scheduler", place={"port": int(scheduler["address"].rpartition(":")[2])}
+        )
+        await remote.keeper.call("offer", target="dashboard", place={"path": scheduler["dashboard"]})
+        self._ports = await forward_port(remote.conversation, "scheduler", late_end=LATE_END)
+        self.address = f"tls://127.0.0.1:{port_of(self._ports)}"
+        self.gate = DashboardGate(self.host.name, lambda: remote.conversation.open_reader_writer("dashboard"))
+        await self.gate.start()
+        self._starting = asyncio.create_task(self._adopt(importing, early, workers, folders))
+        self.progress.enter(State.CONNECTED)
+
+    async def _adopt(
+        self,
+        importing: asyncio.Task[type[HostCluster]],
+        early: list[asyncio.Task[dict[str, Any]]],
+        workers: list[str],
+        folders: dict[str, str],
+    ) -> None:
+        """Let Dask's cluster take over what was started, as soon as it is imported; clients need not wait for it."""
+        assert self.plan is not None
+        assert self.certificates is not None
+        cluster_class = await importing
+        # What failed is tried again by the cluster, which also tells the reason.
+        await asyncio.gather(*early, return_exceptions=True)
+        from simmate_remote.cluster.timeouts import raise_timeouts
 
         raise_timeouts()
-        about = self.remote.about
-        folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
-        dask = host_configuration()
-        scheduler = await self.remote.start_child(
-            "scheduler", "scheduler", module.scheduler_configuration(self.certificates, self.plan, folders, dask)
+        await self._await_cluster(
+            cluster_class(
+                host=self.remote,
+                name=self.host.name,
+                certificates=self.certificates,
+                plan=self.plan,
+                workers=workers,
+                external_address=self.address,
+                folders=folders,
+            )
         )
-        offer = self.remote.keeper.call
-        await offer("offer", target="scheduler", place={"port": int(scheduler["address"].rpartition(":")[2])})
-        await offer("offer", target="dashboard", place={"path": scheduler["dashboard"]})
-        self._ports = await forward_port(self.remote.conversation, "scheduler", late_end=LATE_END)
-        self.address = f"tls://127.0.0.1:{port_of(self._ports)}"
-        await self.gate.start()
-        workers = [name for name in living if name != "scheduler"]
-        cluster = module.HostCluster(
-            host=self.remote,
-            name=self.host.name,
-            certificates=self.certificates,
-            plan=self.plan,
-            workers=workers or [f"worker-{number}" for number in range(self.plan.count)],
-            external_address=self.address,
-            folders=folders,
-            dask=dask,
-        )
-        self._starting = asyncio.create_task(self._await_cluster(cluster))
-        self.progress.enter(State.CONNECTED)
 
     async def _await_cluster(self, cluster: HostCluster) -> None:
         try:
@@ -228,7 +252,7 @@ class Session:
         error: SimmateRemoteError
         if lost.done():
             reason = lost.result()
-            lasting = f"what runs on the host goes on for {self.host.lease}, and `connect` finds it again"
+            lasting = f"what runs on the host goes on for {self.host.lease_text}, and `connect` finds it again"
             error = LinkLostError(
                 reason.what,
                 host=self.host.name,
@@ -261,7 +285,7 @@ class Session:
             self._dying = asyncio.create_task(self.stop(end_everything=True, error=error))
 
 
-def _import_cluster() -> tuple[Any, Any]:
-    from simmate_remote.cluster import certificates, cluster
+def _import_cluster() -> type[HostCluster]:
+    from simmate_remote.cluster.cluster import HostCluster
 
-    return cluster, certificates
+    return HostCluster

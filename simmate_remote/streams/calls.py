@@ -49,6 +49,9 @@ class Caller(asyncio.Protocol):
         self._lost = lost
         self._transport: asyncio.WriteTransport | None = None
         self._kept = bytearray()
+        self._broken = False
+        self._writable = asyncio.Event()
+        self._writable.set()
         self._numbers = itertools.count(1)
         self._answers: dict[int, asyncio.Queue[Any]] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
@@ -76,7 +79,7 @@ class Caller(asyncio.Protocol):
 
     def tell(self, name: str, /, **arguments: Any) -> None:
         """Tell the other side something; no answer is wanted, and none is missed if the connection is gone."""
-        self._send({"tell": name, "arguments": arguments})
+        self._send(_line({"tell": name, "arguments": arguments}))
 
     def close(self) -> None:
         """End the connection."""
@@ -84,12 +87,13 @@ class Caller(asyncio.Protocol):
             self._transport.close()
 
     async def _ask(self, name: str, arguments: dict[str, Any]) -> AsyncGenerator[tuple[str, Any], None]:
-        if self.closed.is_set():
+        if self.closed.is_set() or self._transport is None:
             raise self._lost()
         number = next(self._numbers)
+        request = _line({"id": number, "call": name, "arguments": arguments})
         answers: asyncio.Queue[Any] = asyncio.Queue()
         self._answers[number] = answers
-        self._send({"id": number, "call": name, "arguments": arguments})
+        self._send(request)
         complete = False
         try:
             while True:
@@ -109,7 +113,7 @@ class Caller(asyncio.Protocol):
         finally:
             del self._answers[number]
             if not complete:
-                self._send({"id": number, "cancel": True})
+                self._send(_line({"id": number, "cancel": True}))
 
     # As a connection
 
@@ -121,26 +125,32 @@ class Caller(asyncio.Protocol):
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        self._kept += data
-        *lines, rest = self._kept.split(b"\n")
-        if len(rest) > MAX_LINE or any(len(line) > MAX_LINE for line in lines):
-            logger.warning("a call of more than %d bytes: the connection is closed", MAX_LINE)
-            self.close()
+        if self._broken:
             return
-        self._kept = bytearray(rest)
-        for line in lines:
-            try:
-                message = json.loads(line)
-                if not isinstance(message, dict):
-                    raise ProtocolError("a call that is not an object")
-                self._receive(message)
-            except (ValueError, KeyError, ProtocolError) as error:
-                logger.warning("a call that cannot be read (%s): the connection is closed", type(error).__name__)
-                self.close()
-                return
+        # Only what is new is searched: a long line comes in many pieces.
+        *ends, rest = bytes(data).split(b"\n")
+        try:
+            for end in ends:
+                line = bytes(self._kept) + end
+                self._kept.clear()
+                self._take_line(line)
+            self._kept += rest
+            if len(self._kept) > MAX_LINE:
+                raise ProtocolError(f"a call of more than {MAX_LINE} bytes")
+        except ProtocolError as error:
+            logger.warning("%s: the connection is closed", error.what)
+            self._broken = True
+            self._kept.clear()
+            self.close()
 
     def eof_received(self) -> bool:
         return False
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.closed.is_set():
@@ -151,11 +161,24 @@ class Caller(asyncio.Protocol):
         for task in self._serving.values():
             task.cancel()
 
-    def _send(self, message: dict[str, Any]) -> None:
+    def _send(self, line: bytes) -> None:
         if self._transport is not None and not self.closed.is_set():
-            self._transport.write(json.dumps(message).encode() + b"\n")
+            self._transport.write(line)
 
     # As the one who is called
+
+    def _take_line(self, line: bytes) -> None:
+        if len(line) > MAX_LINE:
+            raise ProtocolError(f"a call of more than {MAX_LINE} bytes")
+        try:
+            message = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError(f"a call that cannot be read ({type(error).__name__})") from error
+        if not isinstance(message, dict):
+            raise ProtocolError("a call that is not an object")
+        if not isinstance(message.get("id", None if "tell" in message else ""), int | None):
+            raise ProtocolError("a call without a number")
+        self._receive(message)
 
     def _receive(self, message: dict[str, Any]) -> None:
         if "call" in message or "tell" in message:
@@ -171,30 +194,36 @@ class Caller(asyncio.Protocol):
 
     async def _serve(self, message: dict[str, Any]) -> None:
         number = message.get("id")
-        name = message.get("call") or message.get("tell")
+        name = str(message.get("call") or message.get("tell"))
         try:
-            handler = self.handlers.get(str(name))
-            if handler is None:
-                raise KeeperError(f"nothing here answers to the call {name!r}")
-            outcome = handler(**message.get("arguments", {}))
-            if inspect.isasyncgen(outcome):
-                async with contextlib.aclosing(outcome):
-                    async for item in outcome:
-                        self._send({"id": number, "item": item})
-                outcome = None
-            elif inspect.isawaitable(outcome):
-                outcome = await outcome
+            outcome = await self._outcome(number, name, message.get("arguments", {}))
+            answer = _line({"id": number, "result": outcome})
         except SimmateRemoteError as error:
-            answer = {"id": number, "error": error_to_dict(error)}
-            level = logging.INFO
-        except Exception as error:  # noqa: BLE001 - it is told to the caller and logged, whatever it is
+            logger.info("the call %s failed", name)
+            answer = _line({"id": number, "error": error_to_dict(error)})
+        except Exception as error:
+            logger.exception("the call %s failed", name)
             wrapped = KeeperError(f"{name} failed: {type(error).__name__}: {error}")
-            answer = {"id": number, "error": error_to_dict(wrapped)}
-            level = logging.ERROR
-        else:
-            if number is not None:
-                self._send({"id": number, "result": outcome})
-            return
-        logger.log(level, "the call %s failed", name, exc_info=level == logging.ERROR)
+            answer = _line({"id": number, "error": error_to_dict(wrapped)})
         if number is not None:
             self._send(answer)
+
+    async def _outcome(self, number: int | None, name: str, arguments: dict[str, Any]) -> Any:
+        handler = self.handlers.get(name)
+        if handler is None:
+            raise KeeperError(f"nothing here answers to the call {name!r}")
+        outcome = handler(**arguments)
+        if inspect.isasyncgen(outcome):
+            async with contextlib.aclosing(outcome):
+                async for item in outcome:
+                    self._send(_line({"id": number, "item": item}))
+                    await self._writable.wait()
+            return None
+        return await outcome if inspect.isawaitable(outcome) else outcome
+
+
+def _line(message: dict[str, Any]) -> bytes:
+    line = json.dumps(message).encode() + b"\n"
+    if len(line) > MAX_LINE:
+        raise KeeperError(f"a call or an answer of {len(line)} bytes is longer than the {MAX_LINE} that are allowed")
+    return line

@@ -197,15 +197,17 @@ class FarCarrier(_Carrier):
             )
         try:
             token, number = str(hello["conversation"]), int(hello["carrier"])
-            alive = [int(each) for each in hello["alive"]]
+            alive = [int(each) for each in hello["alive"] if int(each) != number]
             interval, tries = hello["keepalive"]
             # Twice as patient as the near end, which is the one that can make another carrier.
             self.keepalive = Keepalive(max(0.05, float(interval)) * 2, max(1, int(tries)))
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ProtocolError("a HELLO frame that lacks something") from error
         if len(token) < 32:
             raise ProtocolError("a HELLO frame whose conversation has no secret")
         conversation = self._find(token)
+        if conversation.ended is not None:
+            raise ProtocolError(f"the conversation has ended: {conversation.ended}")
         conversation.keep_only(alive)
         self.send([encode(Kind.WELCOME, payload=json.dumps({"protocol": PROTOCOL_VERSION, **self._about()}).encode())])
         self.join(conversation, number)

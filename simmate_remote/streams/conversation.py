@@ -10,13 +10,13 @@ import asyncio
 import itertools
 import logging
 import secrets
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
 from simmate_remote.errors import ProtocolError, StreamResetError
-from simmate_remote.streams import multiplexer as events
+from simmate_remote.streams import events
 from simmate_remote.streams.multiplexer import WINDOW, Multiplexer
+from simmate_remote.streams.transport import StreamTransport
 
 logger = logging.getLogger(__name__)
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
@@ -46,6 +46,7 @@ class Conversation:
     ) -> None:
         self.token = token or secrets.token_hex(32)
         self.carriers_changed: Callable[[], None] = lambda: None
+        self.ended: str | None = None
         self._accept = accept
         self._multiplexer = Multiplexer(first=first, window=window)
         self._loop = asyncio.get_running_loop()
@@ -70,7 +71,14 @@ class Conversation:
         return next(self._numbers)
 
     def open(self, target: str, protocol_factory: Callable[[], ProtocolT]) -> tuple[StreamTransport, ProtocolT]:
-        """Open a stream to what the other end knows as ``target``; bytes can be written at once."""
+        """Open a stream to what the other end knows as ``target``; bytes can be written at once.
+
+        Raises:
+            StreamResetError: The conversation has ended.
+            ProtocolError: Too many streams are open.
+        """
+        if self.ended is not None:
+            raise StreamResetError(f"no stream to {target!r} can be opened: {self.ended}")
         number = self._multiplexer.open(target)
         transport, protocol = self._add(number, target, protocol_factory())
         self.pump()
@@ -84,6 +92,8 @@ class Conversation:
 
     def close(self, reason: str) -> None:
         """End every stream and every carrier here; the other end is not told."""
+        if self.ended is None:
+            self.ended = reason
         for task in self._accepting:
             task.cancel()
         for carrier in list(self._carriers.values()):
@@ -118,6 +128,8 @@ class Conversation:
         try:
             for event in self._multiplexer.receive(number, data):
                 self._dispatch(event)
+                if self.ended is not None:
+                    return
         except ProtocolError as error:
             logger.warning("the conversation ends: %s", error.what)
             self.close(error.what)
@@ -181,11 +193,23 @@ class Conversation:
             task.add_done_callback(self._accepting.discard)
             self._transports[event.stream] = StreamTransport(self, event.stream, event.target, None)
         elif isinstance(event, events.Pong):
-            self._carriers[event.carrier].answered()
+            if event.carrier in self._carriers:
+                self._carriers[event.carrier].answered()
         elif (transport := self._transports.get(event.stream)) is None:
             if isinstance(event, events.Received):
                 self._multiplexer.consume(event.stream, len(event.data))
-        elif isinstance(event, events.Received):
+        else:
+            try:
+                self._tell(transport, event)
+            except Exception:
+                # As asyncio does with a socket: a protocol that fails loses its own connection and no other.
+                logger.exception("the stream to %r is broken off", transport.get_extra_info("target"))
+                transport.abort()
+
+    def _tell(
+        self, transport: StreamTransport, event: events.Received | events.Ended | events.Writable | events.Closed
+    ) -> None:
+        if isinstance(event, events.Received):
             transport.deliver(event.data)
         elif isinstance(event, events.Ended):
             transport.deliver_end()
@@ -202,6 +226,10 @@ class Conversation:
         except StreamResetError as error:
             self.reset(number, error.what)
             return
+        except Exception as error:
+            logger.exception("the stream to %r cannot be accepted", target)
+            self.reset(number, f"the target {target!r} failed: {type(error).__name__}: {error}")
+            return
         if number in self._transports:
             self._multiplexer.accept(number)
             transport.begin(protocol)
@@ -212,158 +240,8 @@ class Conversation:
             protocol.connection_lost(StreamResetError("the stream ended before it began"))
 
 
-class StreamTransport(asyncio.Transport):
-    """A stream, as asyncio sees a connection."""
-
-    def __init__(self, conversation: Conversation, number: int, target: str, protocol: asyncio.Protocol | None) -> None:
-        super().__init__({"target": target})
-        self._conversation = conversation
-        self._number = number
-        self._protocol = protocol
-        self._reading = protocol is not None
-        self._waiting: deque[memoryview] = deque()
-        self._end_waiting = False
-        self._finished = False
-        self._closing = False
-        self._full = False
-        self._over = False
-        self._lost: tuple[Exception | None] | None = None
-
-    # What the protocol's side uses
-
-    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
-        """Send bytes."""
-        if self._finished or self._over:
-            return
-        immutable = cast(bytes, data) if _is_immutable(data) else bytes(data)
-        if not self._conversation.write(self._number, immutable) and not self._full:
-            self._full = True
-            if self._protocol is not None:
-                self._protocol.pause_writing()
-
-    def can_write_eof(self) -> bool:
-        """Say that a stream can be half closed: it can."""
-        return True
-
-    def write_eof(self) -> None:
-        """Send the end of this direction."""
-        if not self._finished and not self._over:
-            self._finished = True
-            self._conversation.finish(self._number)
-
-    def is_closing(self) -> bool:
-        """Say whether the stream is over for the side that asks."""
-        return self._closing or self._over
-
-    def close(self) -> None:
-        """Send what was written and the end; whatever still comes is dropped."""
-        self._closing = True
-        self.write_eof()
-        self.resume_reading()
-
-    def abort(self) -> None:
-        """End the stream at once."""
-        if not self._over:
-            self._conversation.reset(self._number, "the connection was broken off")
-            self.deliver_lost(None)
-
-    def pause_reading(self) -> None:
-        """Stop the arrival of bytes; the other end will be stopped when its credit is used up."""
-        self._reading = False
-
-    def resume_reading(self) -> None:
-        """Let bytes arrive again."""
-        if self._reading or self._protocol is None:
-            return
-        self._reading = True
-        while self._waiting and self._reading:
-            self._hand_over(self._waiting.popleft())
-        if self._reading and self._end_waiting:
-            self._end_waiting = False
-            self._hand_over_end()
-        if self._reading and self._lost is not None:
-            self._hand_over_lost(self._lost[0])
-
-    def is_reading(self) -> bool:
-        """Say whether bytes may arrive."""
-        return self._reading
-
-    def get_protocol(self) -> asyncio.BaseProtocol:
-        """Give the protocol that is told what arrives."""
-        assert self._protocol is not None
-        return self._protocol
-
-    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
-        """Let another protocol be told."""
-        self._protocol = cast(asyncio.Protocol, protocol)
-
-    def get_write_buffer_size(self) -> int:
-        """Give 0: what is kept until it is acknowledged is no reason for the writer to wait."""
-        return 0
-
-    # What the conversation uses
-
-    def begin(self, protocol: asyncio.Protocol) -> None:
-        """Learn who is told about a stream that the other end opened."""
-        self._protocol = protocol
-        protocol.connection_made(self)
-        self.resume_reading()
-
-    def deliver(self, data: memoryview) -> None:
-        """Pass on bytes, or keep them while reading is paused."""
-        if self._reading:
-            self._hand_over(data)
-        else:
-            self._waiting.append(data)
-
-    def deliver_end(self) -> None:
-        """Pass on the end, behind the bytes that wait."""
-        if self._reading and not self._waiting:
-            self._hand_over_end()
-        else:
-            self._end_waiting = True
-
-    def deliver_writable(self) -> None:
-        """Pass on that there is room again."""
-        if self._full:
-            self._full = False
-            if self._protocol is not None:
-                self._protocol.resume_writing()
-
-    def deliver_lost(self, error: Exception | None) -> None:
-        """Pass on that the stream is over: behind what waits if it ended well, at once if not."""
-        if self._over:
-            return
-        self._over = True
-        if error is None and (self._waiting or self._end_waiting) and not self._closing:
-            self._lost = (error,)
-        elif self._protocol is not None:
-            self._hand_over_lost(error)
-
-    def _hand_over(self, data: memoryview) -> None:
-        assert self._protocol is not None
-        if not self._closing:
-            # A view, where asyncio promises bytes: what receives it only ever passes it on or copies it.
-            self._protocol.data_received(cast(bytes, data))
-        self._conversation.consume(self._number, len(data))
-
-    def _hand_over_end(self) -> None:
-        assert self._protocol is not None
-        if not self._closing and not self._protocol.eof_received():
-            self.close()
-
-    def _hand_over_lost(self, error: Exception | None) -> None:
-        self._lost = None
-        assert self._protocol is not None
-        self._protocol.connection_lost(error)
-
-
-def _is_immutable(data: bytes | bytearray | memoryview[Any]) -> bool:
-    return isinstance(data, bytes) or (isinstance(data, memoryview) and isinstance(data.obj, bytes))
-
-
 class CarrierEnd:
-    """What a conversation needs of a carrier: :class:`simmate_remote.streams.carrier.CarrierProtocol` has it."""
+    """What a conversation needs of a carrier; both ends in :mod:`simmate_remote.streams.carrier` have it."""
 
     full: bool
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import struct
 from collections import deque
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.events import Closed, Ended, Event, Opened, Pong, Received, Writable
 from simmate_remote.streams.frames import MAX_STREAM, Frame, FrameReader, Kind, encode, encode_data_header
 from simmate_remote.streams.receiving import ReceivingHalf
 from simmate_remote.streams.sending import SendingHalf
@@ -23,51 +23,9 @@ MAX_PIECE = 64 * 1024
 """Bytes of one DATA frame, so that a short message waits for no more than this of a long one."""
 
 MAX_STREAMS = 4096
+MAX_SKIPPED = 4096
 MAX_TARGET = 1024
 CREDIT = struct.Struct("!Q")
-
-
-class Opened(NamedTuple):
-    """The other end opened a stream; answer with :meth:`Multiplexer.accept` or :meth:`Multiplexer.reset`."""
-
-    stream: int
-    target: str
-
-
-class Received(NamedTuple):
-    """Bytes of a stream, in order. Tell :meth:`Multiplexer.consume` when they are taken."""
-
-    stream: int
-    data: memoryview
-
-
-class Ended(NamedTuple):
-    """The other end has sent all it had; this direction of the stream is at its end."""
-
-    stream: int
-
-
-class Writable(NamedTuple):
-    """A stream whose buffer was full has room again."""
-
-    stream: int
-
-
-class Closed(NamedTuple):
-    """A stream is over: both directions at their end (``reason`` is None), or reset for a reason."""
-
-    stream: int
-    reason: str | None
-
-
-class Pong(NamedTuple):
-    """The other end answered a ping on a carrier."""
-
-    carrier: int
-    nonce: int
-
-
-Event = Opened | Received | Ended | Writable | Closed | Pong
 
 
 @dataclass
@@ -107,7 +65,7 @@ class Multiplexer:
         self._window = window
         self._next_number = 1 if first else 2
         self._peer_highest = 0 if first else -1
-        self._peer_skipped: set[int] = set()
+        self._peer_skipped: dict[int, None] = {}  # in their order, which a set does not keep
         self._streams: dict[int, _Stream] = {}
         self._turn: deque[int] = deque()
         self._carriers: dict[int, _Carrier] = {}
@@ -323,7 +281,7 @@ class Multiplexer:
         elif kind is Kind.CLOSED:
             self._drop(stream, None if stream.receiving.done and stream.sending.finished else "gone", events)
         elif kind is Kind.RESET:
-            self._frames.append(encode(Kind.CLOSED, stream.number))
+            self._say_closed(stream.number)
             self._drop(stream, bytes(frame.payload).decode(errors="replace") or "reset", events)
         else:
             self._handle_stream(stream, frame, events)
@@ -334,16 +292,17 @@ class Multiplexer:
             raise ProtocolError(f"the other end opened stream {number}, which is not one of its own")
         if number > self._peer_highest:
             skipped = range(self._peer_highest + 2, number, 2)
-            if len(skipped) + len(self._peer_skipped) > MAX_STREAMS:
-                raise ProtocolError(f"the other end opened stream {number} long before its turn")
-            self._peer_skipped.update(skipped)
+            # Streams that were given up before they travelled leave gaps for ever: the oldest are forgotten.
+            self._peer_skipped.update(dict.fromkeys(skipped[-MAX_SKIPPED:]))
+            while len(self._peer_skipped) > MAX_SKIPPED:
+                del self._peer_skipped[next(iter(self._peer_skipped))]
             self._peer_highest = number
         elif number in self._peer_skipped:
-            self._peer_skipped.discard(number)
+            del self._peer_skipped[number]
         else:
             # Sent again after the loss of a carrier, and it had arrived: say so.
             if (stream := self._streams.get(number)) is None:
-                self._frames.append(encode(Kind.CLOSED, number))
+                self._say_closed(number)
             elif stream.reset_reason is None:
                 stream.acknowledge = True
                 self._queue(stream)
@@ -358,6 +317,11 @@ class Multiplexer:
             raise ProtocolError(f"the name of a target may have {MAX_TARGET} bytes")
         self._add(number, target, ours=False)
         events.append(Opened(number, target))
+
+    def _say_closed(self, number: int) -> None:
+        if len(self._frames) >= 4 * MAX_STREAMS:
+            raise ProtocolError("the other end asks faster than it takes answers")
+        self._frames.append(encode(Kind.CLOSED, number))
 
     def _handle_unknown(self, frame: Frame) -> None:
         ours = frame.stream % 2 == self._next_number % 2

@@ -19,6 +19,7 @@ class Splice(asyncio.Protocol):
         self.early: list[bytes] = []
         self.end_early = False
         self.over = False
+        self.broken = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
@@ -27,6 +28,10 @@ class Splice(asyncio.Protocol):
         for data in self.early:
             self.transport.write(data)
         self.early.clear()
+        if self.other.over:
+            # The other side came and went before this one was there.
+            self._follow_the_other()
+            return
         if self.end_early:
             self.transport.write_eof()
         self.other.transport.resume_reading()
@@ -57,14 +62,16 @@ class Splice(asyncio.Protocol):
             self.other.transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.over = True
-        target = self.other.transport
-        if target is None or self.other.over:
-            return
-        if exc is None:
-            target.close()
+        self.over, self.broken = True, exc is not None
+        if self.other.transport is not None and not self.other.over:
+            self.other._follow_the_other()  # noqa: SLF001 - of the same class
+
+    def _follow_the_other(self) -> None:
+        assert self.transport is not None
+        if self.other.broken:
+            self.transport.abort()
         else:
-            target.abort()
+            self.transport.close()
 
 
 class LateEndingSplice(Splice):

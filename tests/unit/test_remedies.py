@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 import shlex
 from collections.abc import Iterator
@@ -77,10 +78,8 @@ def test_the_command_exists(found: Found) -> None:
     if program == "env":
         program, *words = words[2:]
     if program == "simmate-remote":
-        try:
+        with contextlib.suppress(typer.Exit):  # --help is understood, and ends the program
             understand(words)
-        except typer.Exit as help_was_shown:
-            assert help_was_shown.exit_code == 0
     else:
         assert program in PROGRAMS
 

@@ -7,12 +7,23 @@ nothing of it: it waits on its stdin for calls of the keeper, and when that ends
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from multiprocessing import forkserver
+
+if __name__ == "__main__":
+    # Whatever a library prints must not end up between the calls.
+    CALLS_IN, CALLS_OUT = os.dup(0), os.dup(1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)
+    # Before even the imports below: nothing takes as long as what the fork server now begins.
+    multiprocessing.get_context("forkserver").set_forkserver_preload(["simmate_remote.cluster.host.preload"])
+    forkserver.ensure_running()
+
 import asyncio
 import contextlib
 import logging
-import multiprocessing
 import multiprocessing.connection
-import os
 import sys
 import time
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -83,14 +94,7 @@ class Nursery:
         self._caller = caller
         self._children: dict[str, Child] = {}
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["simmate_remote.cluster.host.preload"])
         caller.handlers.update(start=self.start, stop=self.stop, listing=self.listing)
-
-    def warm_up(self) -> None:
-        """Let the fork server begin to import, long before the first child is wanted."""
-        from multiprocessing import forkserver
-
-        forkserver.ensure_running()
 
     async def start(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
         """Start a child, unless it lives already, and give what it says of itself once it is ready.
@@ -157,15 +161,11 @@ class Nursery:
             self._caller.tell("event", event="child_ended", name=known.name, code=known.process.exitcode)
 
 
-async def main() -> None:
-    """Serve calls on stdin and stdout until stdin ends."""
+async def main(calls_in: int, calls_out: int) -> None:
+    """Serve calls on two pipes until the first ends."""
     loop = asyncio.get_running_loop()
     caller = Caller()
     nursery = Nursery(caller)
-    nursery.warm_up()
-    calls_in, calls_out = os.dup(0), os.dup(1)
-    # Whatever a library prints must not end up between the calls.
-    os.dup2(2, 1)
     transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(calls_out, "wb", buffering=0))
     caller.attach(transport)
     await loop.connect_read_pipe(lambda: _Input(caller), os.fdopen(calls_in, "rb", buffering=0))
@@ -188,4 +188,4 @@ class _Input(asyncio.Protocol):
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    asyncio.run(main())
+    asyncio.run(main(CALLS_IN, CALLS_OUT))

@@ -1,0 +1,80 @@
+"""What scheduler and workers on the host are told: plain data, composed without an import of Dask."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simmate_remote.cluster.certificates import Certificates
+from simmate_remote.cluster.workers import WorkerPlan
+
+PATIENT: dict[str, Any] = {
+    # TCP_USER_TIMEOUT: it also fires on a window that stays full, which a stalled stream's does.
+    "distributed.comm.timeouts.tcp": "1 day",
+    "distributed.comm.timeouts.connect": "60 s",
+}
+"""Dask's own timeouts, raised: while a link is down its connections are only slow, and must not give up.
+
+They have to be raised on all three sides, in scheduler, workers and the user's process, before its sockets exist.
+"""
+
+HOST_ONLY: dict[str, Any] = {
+    "distributed.worker.multiprocessing-method": "forkserver",
+}
+
+
+def dask_configuration(scratch: str) -> dict[str, Any]:
+    """Give Dask's configuration for scheduler and workers, in its nested form.
+
+    Args:
+        scratch: The folder there for what is gone when the session is.
+    """
+    nested: dict[str, Any] = {"temporary-directory": scratch}
+    for dotted, value in {**PATIENT, **HOST_ONLY}.items():
+        *sections, last = dotted.split(".")
+        level = nested
+        for section in sections:
+            level = level.setdefault(section, {})
+        level[last] = value
+    return nested
+
+
+def scheduler_configuration(certificates: Certificates, plan: WorkerPlan, folders: dict[str, str]) -> dict[str, Any]:
+    """Compose what the scheduler's process is told.
+
+    Args:
+        certificates: For mutual TLS.
+        plan: What a worker is.
+        folders: ``logs``, ``runtime`` (for sockets) and ``work`` (for workers' files) on the host.
+    """
+    return {
+        "resources": plan.resources,
+        "security": certificates.scheduler(),
+        "dashboard": f"{folders['runtime']}/dashboard",
+        "log": f"{folders['logs']}/scheduler.log",
+        "dask": dask_configuration(folders["work"]),
+    }
+
+
+def worker_configuration(
+    certificates: Certificates, plan: WorkerPlan, folders: dict[str, str], *, name: str, scheduler: str
+) -> dict[str, Any]:
+    """Compose what a nanny's process is told.
+
+    Args:
+        certificates: For mutual TLS.
+        plan: What a worker is.
+        folders: As for the scheduler.
+        name: The worker's name.
+        scheduler: The scheduler's address, as the host knows it.
+    """
+    return {
+        "name": name,
+        "scheduler": scheduler,
+        "security": certificates.worker(),
+        "nthreads": plan.threads,
+        "memory_limit": plan.memory if plan.memory is not None else "auto",
+        "resources": plan.resources,
+        "local_directory": folders["work"],
+        "log": f"{folders['logs']}/{name}.log",
+        "dask": dask_configuration(folders["work"]),
+    }
