@@ -1,38 +1,48 @@
-# The interface for developers. `make help` lists the targets; each makes its own set-up.
+# The interface for developers; each target makes its own set-up.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= /usr/bin/python3
-VENV := .venv
-BIN := $(VENV)/bin
+BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help
+.PHONY: help demo test quick lint lab bench
+
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
-$(VENV)/.demo: pyproject.toml
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[examples]'
+.venv/demo-ready: pyproject.toml
+	@echo "making a virtual environment for the demo in .venv"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --editable '.[examples]'
 	@touch $@
 
-$(VENV)/.dev: pyproject.toml
-	@$(PYTHON) -m venv $(VENV)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[dev]'
-	@touch $@ $(VENV)/.demo
+.venv/dev-ready: pyproject.toml
+	@echo "making a virtual environment for development in .venv"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) --editable '.[dev]'
+	@touch $@
 
-.PHONY: demo
-demo: $(VENV)/.demo ## connect to an embedded host and compute the equation of state of seven metals there
+# The lab needs root and a few Debian packages; without them its tests are skipped, and say what would enable them.
+.PHONY: lab-packages
+lab-packages: .venv/dev-ready
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then $(BIN)/python -m tests.lab install; fi
+
+demo: .venv/demo-ready ## compute the equations of state of seven metals on an embedded host
 	@$(BIN)/simmate-remote demo
 
-.PHONY: test
-test: $(VENV)/.dev ## all tests; as root they bring up the lab, too
+test: .venv/dev-ready lab-packages ## run all tests; as root, those in the lab too
 	@$(BIN)/python -m pytest
 
-.PHONY: quick
 quick: lint ## lint, types and unit tests: under a minute
-	@$(BIN)/python -m pytest -q tests/unit
+	@$(BIN)/python -m pytest -q tests/unit -m 'not lab'
 
-.PHONY: lint
-lint: $(VENV)/.dev ## ruff and mypy
+lint: .venv/dev-ready ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+lab: .venv/dev-ready lab-packages ## bring up a machine behind a firewall, to try things by hand (root)
+	@$(BIN)/python -m tests.lab
+
+bench: .venv/dev-ready lab-packages ## measure speeds in the lab, as ratios of paired runs (root)
+	@$(BIN)/python -m benchmarks

@@ -175,10 +175,10 @@ def test_what_is_connected_stays_reachable_when_its_file_is_gone(terminal: Termi
     assert "hosts add" in terminal.err
 
 
-def test_demo(terminal: Terminal, box: Box, tmp_path: Path) -> None:
+def test_demo(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     pytest.importorskip("ase", reason="needs ASE: pip install 'simmate-remote[examples]'")
-    if box.name != "embedded":
-        pytest.skip("the demo brings its own host")
+    monkeypatch.chdir(tmp_path)
+    terminal = Terminal(capsys)
     printed = terminal("demo")
     assert "Kittel" in printed
     assert "demo/metals.png" in printed

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from simmate_remote.errors import KeeperError, LinkLostError, SchedulerError
 from simmate_remote.inventory import Host
 from simmate_remote.session.paths import runtime_folder
 from tests.boxes import Box
-from tests.hosts import end_session, host_of, session_pid, travels
+from tests.hosts import end_session, host_of, session_pid, travels, wait_until
 
 LEASE_END = 45.0  # the short lease is 20 s, and a loaded machine is slow
 SCRIPT = """
@@ -47,16 +46,8 @@ if __name__ == "__main__":
 
 @travels
 def sleep_for_ever() -> None:
-    import time
 
     time.sleep(1000)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
 
 
 def nothing_left_here() -> bool:
@@ -172,7 +163,6 @@ def test_connect_finds_what_a_killed_session_left_and_its_workers_go_on(box: Box
 
 @travels
 def write_after(seconds: float, marker: str) -> None:
-    import time
     from pathlib import Path
 
     time.sleep(seconds)

@@ -14,7 +14,7 @@ from distributed import Client, get_worker, wait
 from simmate_remote import RemoteCluster, connect
 from simmate_remote.errors import UnsatisfiableError
 from tests.boxes import Box
-from tests.hosts import end_session, host_of, travels
+from tests.hosts import end_session, host_of, travels, wait_until
 
 
 @travels
@@ -121,8 +121,7 @@ def write_much(size: int) -> int:
 def test_output_of_tasks_goes_to_files_there_however_much_it_is(box: Box) -> None:
     with RemoteCluster(host_of(box, workers={"count": 1})) as cluster, Client(cluster) as client:
         assert client.submit(write_much, 20_000_000).result(timeout=50) == 20_000_000
-        logs = box.run(f"ls -l {host_folder(box)}/logs/*/worker-0.log").stdout.split()
-        assert int(logs[4]) > 40_000_000
+        assert int(box.run(f"cat {host_folder(box)}/logs/*/worker-0.log | wc -c").stdout) > 40_000_000
 
 
 def host_folder(box: Box) -> str:
@@ -159,6 +158,10 @@ def test_a_second_cluster_of_the_same_host_is_a_view_of_the_first(box: Box) -> N
     host = host_of(box)
     with RemoteCluster(host) as first:
         with RemoteCluster(host) as second, Client(second) as client:
+            first.scale(3)
+            client.wait_for_workers(3, timeout=30)
+            three = {"worker-0", "worker-1", "worker-2"}
+            wait_until(lambda: first.observed == second.observed == three, 20, "both views know of three workers")
             assert client.submit(square, 6).result(timeout=30) == 36
             assert second.dashboard_link == first.dashboard_link
         with Client(first) as client:

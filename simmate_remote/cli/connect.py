@@ -64,7 +64,7 @@ async def _connect(host: Host, foreground: bool, as_json: bool) -> None:
 
 
 def status(
-    host: Annotated[str | None, typer.Argument(metavar="[HOST]", help="Only this host, with all details.")] = None,
+    host: Annotated[str | None, typer.Argument(metavar="HOST", help="Only this host, with all details.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what is connected, since when, and what it does.

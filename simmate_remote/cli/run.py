@@ -28,7 +28,7 @@ def run(
         str, typer.Argument(metavar="FILE.py:FUNCTION", help="What to run; or package.module:FUNCTION.")
     ],
     parameters: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="The function's parameters.")
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="The function's parameters.")
     ] = None,
     on: Annotated[
         str,
@@ -42,7 +42,7 @@ def run(
 
         simmate-remote run examples/pi.py:estimate samples=1_000_000
 
-        simmate-remote run examples/pi.py:estimate samples=1_000_000 --on lab-box
+        simmate-remote run examples/pi.py:estimate --on lab-box
 
     If nothing is connected to the host, this command connects, and ends everything there when it ends. Ctrl-C takes
     the task back.

@@ -29,11 +29,14 @@ def here() -> dict[str, str | None]:
     return found
 
 
-def compare(host: str, python: tuple[int, int, int], executable: str, there: dict[str, str | None]) -> list[str]:
+def compare(
+    host: str, ssh: str, python: tuple[int, int, int], executable: str, there: dict[str, str | None]
+) -> list[str]:
     """Compare the host's environment with this one.
 
     Args:
         host: The host's name, for messages.
+        ssh: The command that logs in there, for messages.
         python: Version of the host's Python.
         executable: Its path.
         there: Versions of the :data:`COMPARED` distributions there; None: not installed.
@@ -54,7 +57,7 @@ def compare(host: str, python: tuple[int, int, int], executable: str, there: dic
             host=host,
             meanwhile=meanwhile,
             remedies=(
-                _install(host, executable, ours, "distributed"),
+                _install(ssh, executable, ours, "distributed"),
                 Remedy(f"simmate-remote hosts show {host}", "`python:` names another interpreter or environment"),
             ),
         )
@@ -65,7 +68,7 @@ def compare(host: str, python: tuple[int, int, int], executable: str, there: dic
             host=host,
             meanwhile=meanwhile,
             remedies=(
-                Remedy(f"ssh {host} 'ls /usr/bin/python3*'", "shows what is installed there"),
+                Remedy(f"{ssh} 'ls /usr/bin/python3*'", "shows what is installed there"),
                 Remedy(f"simmate-remote hosts show {host}", "`python:` names another interpreter or environment"),
             ),
         )
@@ -80,16 +83,16 @@ def compare(host: str, python: tuple[int, int, int], executable: str, there: dic
                 f"{name} is {other or 'missing'} there and {one} here, and these cannot work together",
                 host=host,
                 meanwhile=meanwhile,
-                remedies=(_install(host, executable, ours, name),),
+                remedies=(_install(ssh, executable, ours, name),),
             )
         warnings.append(f"{name} is {other or 'not installed'} there and {one} here")
     return warnings
 
 
-def _install(host: str, executable: str, ours: dict[str, str | None], name: str) -> Remedy:
+def _install(ssh: str, executable: str, ours: dict[str, str | None], name: str) -> Remedy:
     wanted = ["dask", "distributed"] if name in SAME_RELEASE else [name]
     versions = " ".join(f"{each}=={ours[each]}" for each in wanted)
-    return Remedy(f"ssh {host} {shlex.quote(executable)} -m pip install {versions}", "makes it the same as here")
+    return Remedy(f"{ssh} {shlex.quote(executable)} -m pip install {versions}", "makes it the same as here")
 
 
 def _minor(version: tuple[int, ...]) -> str:

@@ -8,12 +8,14 @@ import json
 import os
 import select
 import socket
+import struct
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 START_TIMEOUT = 30.0
+UCRED = struct.Struct("3i")
 LOG_TAIL = 4000
 
 
@@ -68,7 +70,18 @@ def _living(folder: Path) -> socket.socket | None:
     except (OSError, ValueError, KeyError):
         record.unlink(missing_ok=True)
         return None
+    if _user_behind(connection) != os.getuid():
+        # The record outlived its keeper, by a reboot for example, and another user has taken the path in /tmp.
+        connection.close()
+        record.unlink(missing_ok=True)
+        return None
     return connection
+
+
+def _user_behind(connection: socket.socket) -> int:
+    """Give the number of the user at the other end, as the kernel knows it (``ucred``, unix(7))."""
+    _, user, _ = UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
+    return int(user)
 
 
 def _start(folder: Path, package: str, order: dict[str, Any]) -> None:

@@ -39,7 +39,8 @@ def unpack(content: bytes, packages: str, name: str) -> None:
     try:
         zipfile.ZipFile(io.BytesIO(content)).extractall(place)
         os.rename(place, os.path.join(packages, name))
-    except OSError:
+    except Exception:
+        # Another login may have been quicker; otherwise the disk is full, or the link broke and the package is cut.
         shutil.rmtree(place, ignore_errors=True)
         if not os.path.isdir(os.path.join(packages, name)):
             raise

@@ -21,7 +21,7 @@ from simmate_remote.errors import (
     RemotePythonError,
 )
 from simmate_remote.keeper.package import own_package
-from simmate_remote.link.base import Link
+from simmate_remote.link.base import Destination, Link
 from simmate_remote.streams.carrier import Keepalive, NearCarrier
 from simmate_remote.streams.conversation import Conversation
 
@@ -104,8 +104,9 @@ async def launch(
         LinkLostError: The link was lost meanwhile.
     """
     nonce = secrets.token_hex(16)
-    host = link.destination.host
-    transport, dialogue = await link.open_command(shell_command(request, nonce), lambda: Dialogue(host, nonce))
+    transport, dialogue = await link.open_command(
+        shell_command(request, nonce), lambda: Dialogue(link.destination, nonce)
+    )
     try:
         package = own_package()
         code = importlib.resources.files("simmate_remote.keeper").joinpath("bootstrap.py").read_bytes()
@@ -185,12 +186,13 @@ class Dialogue(asyncio.Protocol):
     """Listens to the host's words between the noise of its login shell, until the carrier takes over.
 
     Args:
-        host: The host's name, for messages.
+        destination: The host, for messages.
         nonce: What each word begins with.
     """
 
-    def __init__(self, host: str, nonce: str) -> None:
-        self._host = host
+    def __init__(self, destination: Destination, nonce: str) -> None:
+        self._host = destination.host
+        self._ssh = destination.ssh_command()
         self._pattern = re.compile(rb"(?:^|\n)" + nonce.encode() + rb" ([^\n]*)\n")
         self._transport: asyncio.Transport | None = None
         self._kept = bytearray()
@@ -211,18 +213,25 @@ class Dialogue(asyncio.Protocol):
                 f"no answer from the host for {STEP_TIMEOUT:.0f} s after login",
                 host=self._host,
                 remedies=(
-                    Remedy(f"ssh {self._host} true", "if this takes as long, a start-up file of the shell there waits"),
+                    Remedy(f"{self._ssh} true", "if this takes as long, a start-up file of the shell there waits"),
                 ),
                 detail=self._evidence(),
             ) from error
         if word is None:
             raise self._ended_early()
         if word.startswith(b"{}"):
-            raise self._no_python(word[2:].decode(errors="replace").strip())
+            raise self._no_python(word[2:].decode(errors="replace").lstrip())
         data = json.loads(word)
         if data["at"] != expected:
             raise KeeperError(
-                f"the keeper could not be started: {data.get('error', data)}", host=self._host, detail=self._evidence()
+                f"the keeper could not be started: {data.get('error', data)}",
+                host=self._host,
+                meanwhile="nothing was started there",
+                remedies=(
+                    Remedy(f"{self._ssh} 'df -h ~; ls -ld ~'", "shows whether the disk is full, and whose the home is"),
+                    Remedy(f"simmate-remote hosts show {self._host}", "`folder:` names another place for our files"),
+                ),
+                detail=self._evidence(),
             )
         return cast(dict[str, Any], data)
 
@@ -279,7 +288,7 @@ class Dialogue(asyncio.Protocol):
             f"the login works, but the command that starts the keeper ended at once (exit status {status})",
             host=self._host,
             meanwhile="nothing was started there",
-            remedies=(Remedy(f"ssh {self._host} /bin/sh -c true", "shows whether commands may be run there at all"),),
+            remedies=(Remedy(f"{self._ssh} /bin/sh -c true", "shows whether commands may be run there at all"),),
             detail=self._evidence(),
         )
 
@@ -289,14 +298,15 @@ class Dialogue(asyncio.Protocol):
             what = "no Python was found there"
         else:
             path, _, version = found.rpartition(" : ")
-            version = version.replace(" ", ".") or "an unknown version, since it does not run"
-            what = f"the Python there is too old: {path} is {version}, and {oldest} is the oldest that works"
+            what = f"the Python there is too old: {path} is {version.strip().replace(' ', '.')}, and {oldest} is needed"
+            if not version.strip():
+                what = f"the Python there does not run: {path}"
         return RemotePythonError(
             what,
             host=self._host,
             meanwhile="nothing was started there",
             remedies=(
                 Remedy(f"simmate-remote hosts show {self._host}", "`python:` names another interpreter or environment"),
-                Remedy(f"ssh {self._host} 'ls /usr/bin/python3*'", "shows what is installed there"),
+                Remedy(f"{self._ssh} 'ls /usr/bin/python3*'", "shows what is installed there"),
             ),
         )

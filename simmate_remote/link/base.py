@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import abc
 import asyncio
+import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
@@ -58,6 +59,11 @@ class Destination:
     keepalive_interval: float = 5.0
     keepalive_tries: int = 3
     connect_timeout: float = 20.0
+
+    def ssh_command(self) -> str:
+        """Compose the command that logs in there by hand; what shall run there may follow it."""
+        config = ["-F", self.config] if self.config is not None else []
+        return shlex.join(["ssh", *config, self.ssh])
 
 
 class Link(abc.ABC):

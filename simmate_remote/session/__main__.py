@@ -37,10 +37,7 @@ async def serve(path: Path, host: SessionOrder) -> None:
     finally:
         server.close()
         os.unlink(path)
-        # The last words to the clients, why it ended among them, are still on their way.
-        for client in list(control.clients):
-            client.close()
-        await asyncio.sleep(0.05)
+        await asyncio.gather(*(client.take_leave() for client in control.clients))
 
 
 def main() -> None:

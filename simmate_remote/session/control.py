@@ -21,6 +21,7 @@ from simmate_remote.version import __version__
 PATIENCE_FOR_OWNER = 30.0
 PATIENCE_FOR_ANSWERER = 15.0
 PATIENCE_FOR_NOTICE = 1.0
+PATIENCE_FOR_LAST_WORDS = 1.0
 COUNTS_TIMEOUT = 5.0
 
 
@@ -212,6 +213,14 @@ class ControlClient(Caller):
     async def stop(self, end_everything: bool) -> None:
         """End the session."""
         await self._session.stop(end_everything=end_everything)
+
+    async def take_leave(self) -> None:
+        """Close the connection, once the calls under way have been answered: why the session ended is among them."""
+        if self._serving:
+            await asyncio.wait(set(self._serving.values()), timeout=PATIENCE_FOR_LAST_WORDS)
+        self.close()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.closed.wait(), PATIENCE_FOR_LAST_WORDS)
 
     async def _counts(self) -> dict[str, int] | None:
         """Ask the scheduler's pages for the numbers of tasks; None if it does not answer soon."""

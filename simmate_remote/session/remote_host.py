@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from simmate_remote.environment.versions import COMPARED, compare
-from simmate_remote.errors import KeeperError, SchedulerError, SimmateRemoteError, WorkersError
+from simmate_remote.errors import KeeperError, Remedy, SchedulerError, SimmateRemoteError, WorkersError
 from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
 from simmate_remote.link import Ask, Destination, Link
 from simmate_remote.session.order import SessionOrder
@@ -108,7 +108,14 @@ class RemoteHost:
             with contextlib.suppress(KeeperError):
                 tail = await self.keeper.call("tail", name=name) or await self.keeper.call("tail", name="nursery")
             raise kind(
-                f"{name} did not start: {error.what}", host=self.host.name, detail=tail or error.detail
+                f"{name} did not start: {error.what}",
+                host=self.host.name,
+                meanwhile="everything else there is being ended",
+                remedies=(
+                    Remedy(f"simmate-remote hosts show {self.host.name}", "`workers:` says what they are given"),
+                    Remedy(f"simmate-remote connect {self.host.name}", "tries again"),
+                ),
+                detail=tail or error.detail,
             ) from error
         return about
 
@@ -149,7 +156,9 @@ class RemoteHost:
             self.unreachable.set()
 
     def _check(self, found: Launched) -> None:
-        self.warnings = compare(self.host.name, found.python, found.executable, found.versions)
+        assert self.link is not None
+        ssh = self.link.destination.ssh_command()
+        self.warnings = compare(self.host.name, ssh, found.python, found.executable, found.versions)
 
     def _process_ended(self, process: str, code: int | None, tail: str) -> None:
         self._ended(process, code, tail)

@@ -7,10 +7,11 @@ carrier is there, streams are merely slow.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
 from simmate_remote.errors import ProtocolError, StreamResetError
@@ -99,7 +100,9 @@ class Conversation:
         for carrier in list(self._carriers.values()):
             carrier.abort()
         for number in list(self._transports):
-            self._transports.pop(number).deliver_lost(StreamResetError(reason))
+            transport = self._transports.pop(number)
+            with _on_its_own(transport):
+                transport.deliver_lost(StreamResetError(reason))
 
     # For carriers
 
@@ -199,12 +202,8 @@ class Conversation:
             if isinstance(event, events.Received):
                 self._multiplexer.consume(event.stream, len(event.data))
         else:
-            try:
+            with _on_its_own(transport):
                 self._tell(transport, event)
-            except Exception:
-                # As asyncio does with a socket: a protocol that fails loses its own connection and no other.
-                logger.exception("the stream to %r is broken off", transport.get_extra_info("target"))
-                transport.abort()
 
     def _tell(
         self, transport: StreamTransport, event: events.Received | events.Ended | events.Writable | events.Closed
@@ -232,12 +231,23 @@ class Conversation:
             return
         if number in self._transports:
             self._multiplexer.accept(number)
-            transport.begin(protocol)
+            with _on_its_own(transport):
+                transport.begin(protocol)
             self.pump()
         else:
             # The other end gave up while the target was being opened.
             protocol.connection_made(transport)
             protocol.connection_lost(StreamResetError("the stream ended before it began"))
+
+
+@contextlib.contextmanager
+def _on_its_own(transport: StreamTransport) -> Iterator[None]:
+    """As asyncio does with a socket: a protocol that fails loses its own connection, and no other."""
+    try:
+        yield
+    except Exception:
+        logger.exception("the stream to %r is broken off", transport.get_extra_info("target"))
+        transport.abort()
 
 
 class CarrierEnd:

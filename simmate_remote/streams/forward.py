@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+from typing import cast
 
+from simmate_remote.errors import ProtocolError, StreamResetError
 from simmate_remote.streams.conversation import Conversation
-from simmate_remote.streams.splice import LateEndingSplice, Splice, splice
+from simmate_remote.streams.splice import LateEndingSplice, splice
 
+logger = logging.getLogger(__name__)
 BACKLOG = 256
 
 
@@ -25,12 +29,21 @@ async def forward_port(
         The listening server; its sockets tell the port.
     """
 
-    def accept() -> Splice:
+    def accept() -> asyncio.Protocol:
         near, far = splice(LateEndingSplice(late_end))
-        conversation.open(target, lambda: far)
+        try:
+            conversation.open(target, lambda: far)
+        except (StreamResetError, ProtocolError) as error:
+            logger.warning("a connection to the port of %s is closed: %s", target, error.what)
+            return _Refusal()
         return near
 
     return await asyncio.get_running_loop().create_server(accept, "127.0.0.1", port, backlog=BACKLOG)
+
+
+class _Refusal(asyncio.Protocol):
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        cast(asyncio.Transport, transport).abort()
 
 
 def port_of(server: asyncio.Server) -> int:

@@ -13,7 +13,7 @@ import psutil
 import pytest
 from distributed import Client
 
-from simmate_remote.cluster.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
+from simmate_remote.cluster.host.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
 from simmate_remote.errors import SchedulerError
 
 

@@ -17,7 +17,7 @@ from distributed import Client
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
-from simmate_remote.cluster.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
+from simmate_remote.cluster.host.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
 from simmate_remote.errors import LinkLostError, SessionError
 from simmate_remote.session import dashboard_gate, gate_relay
 from simmate_remote.session.dashboard_gate import DashboardGate

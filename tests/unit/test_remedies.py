@@ -48,9 +48,8 @@ def text_of(node: ast.expr) -> str:
             return text_of(left) + text_of(right)
         case ast.Call(func=ast.Attribute(attr="join"), args=[ast.List(elts=words)]):
             return " ".join(text_of(word) for word in words)
-        case ast.Call(func=ast.Attribute(attr="ssh")):
-            return "ssh WORD"
-    return "WORD"
+    # What composes a command for ssh is named for it: `hop.ssh("-v")`, `self._ssh`, `ssh`.
+    return "ssh WORD" if re.search(r"\b_?ssh(_command)?(\(.*\))?$", ast.unparse(node)) else "WORD"
 
 
 def examples() -> Iterator[Found]:

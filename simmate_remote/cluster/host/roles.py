@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from pathlib import Path
 from typing import Any
 
 from distributed import Nanny, Security
+from distributed.comm import Comm
 from distributed.diagnostics.plugin import SchedulerPlugin
+from distributed.scheduler import WorkerStatusPlugin
 
-from simmate_remote.cluster.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
 from simmate_remote.cluster.host.child import redirect_output
+from simmate_remote.cluster.host.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
 from simmate_remote.cluster.host.unsatisfiable import RefuseUnsatisfiable
 
 LOOPBACK = "127.0.0.1"
@@ -19,16 +22,14 @@ DASHBOARD_PATIENCE = 2.0
 """Seconds after which the dashboard is loaded even if no first result has come."""
 
 
-async def start_scheduler(configuration: dict[str, Any]) -> tuple[OwnerOnlyScheduler, dict[str, Any]]:
+async def start_scheduler(configuration: dict[str, Any]) -> tuple[WatchedScheduler, dict[str, Any]]:
     """Start the scheduler.
 
     Args:
         configuration: ``security`` (arguments of ``distributed.Security``), ``dashboard`` (path of a Unix socket),
             ``resources`` (of each worker, name → amount).
     """
-    scheduler = OwnerOnlyScheduler(
-        host=LOOPBACK, port=0, protocol="tls", security=Security(**configuration["security"])
-    )
+    scheduler = WatchedScheduler(host=LOOPBACK, port=0, protocol="tls", security=Security(**configuration["security"]))
     await scheduler
     await serve_pages(scheduler, Path(configuration["dashboard"]))
     scheduler.add_plugin(RefuseUnsatisfiable(scheduler, configuration["resources"]))
@@ -36,6 +37,22 @@ async def start_scheduler(configuration: dict[str, Any]) -> tuple[OwnerOnlySched
     scheduler.add_plugin(first_result)
     scheduler.dashboard_task = asyncio.create_task(_attach_dashboard_later(scheduler, first_result))
     return scheduler, {"address": scheduler.address, "dashboard": configuration["dashboard"]}
+
+
+class WatchedScheduler(OwnerOnlyScheduler):
+    """A scheduler that tells every observer which workers come and go: the session's cluster, and each view of it.
+
+    Dask's own has room for one, since all observers' plugins have the same name, and each replaces the one before.
+    """
+
+    def subscribe_worker_status(self, comm: Comm) -> dict[str, Any]:
+        name = f"{WorkerStatusPlugin.name}-{uuid.uuid4().hex}"
+        one_of_many = type("OneOfManyWorkerStatusPlugins", (WorkerStatusPlugin,), {"name": name})
+        one_of_many(self, comm)
+        identity: dict[str, Any] = self.identity()
+        for worker in identity["workers"].values():
+            del worker["metrics"], worker["last_seen"]
+        return identity
 
 
 class FirstResult(SchedulerPlugin):  # type: ignore[misc]
@@ -49,7 +66,7 @@ class FirstResult(SchedulerPlugin):  # type: ignore[misc]
             self.came.set()
 
 
-async def _attach_dashboard_later(scheduler: OwnerOnlyScheduler, first_result: FirstResult) -> None:
+async def _attach_dashboard_later(scheduler: WatchedScheduler, first_result: FirstResult) -> None:
     """Load the dashboard when it delays nobody: its import takes half a second, just when a first task waits."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(first_result.came.wait(), DASHBOARD_PATIENCE)

@@ -1,0 +1,54 @@
+"""The receiving half: pieces in any order and any number of times give the bytes once, in order."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.receiving import MAX_PIECES_AHEAD, ReceivingHalf
+
+
+@given(st.binary(min_size=1, max_size=200), st.data())
+def test_pieces_that_come_twice_overlapping_and_in_any_order_give_the_bytes_once(content: bytes, data) -> None:
+    half = ReceivingHalf(len(content))
+    size = len(content)
+    pieces = data.draw(st.lists(st.tuples(st.integers(0, size - 1), st.integers(1, size)), max_size=20))
+    pieces += [(start, 10) for start in range(0, size, 10)]
+    out = bytearray()
+    finish_at = data.draw(st.integers(0, len(pieces)))
+    for index, (start, length) in enumerate(data.draw(st.permutations(pieces))):
+        if index == finish_at:
+            half.finish(size)
+        for piece in half.receive(start, content[start : start + length]):
+            out += piece
+    half.finish(size)
+    assert bytes(out) == content
+    assert half.done
+
+
+def test_bytes_beyond_the_credit_are_refused() -> None:
+    half = ReceivingHalf(10)
+    half.receive(0, b"0123456789")
+    with pytest.raises(ProtocolError):
+        half.receive(10, b"x")
+
+
+def test_an_end_that_moves_or_lies_before_what_came_is_refused() -> None:
+    half = ReceivingHalf(10)
+    half.receive(4, b"45")
+    with pytest.raises(ProtocolError):
+        half.finish(5)
+    half.finish(8)
+    with pytest.raises(ProtocolError):
+        half.finish(9)
+    with pytest.raises(ProtocolError):
+        half.receive(8, b"8")
+
+
+def test_bytes_that_are_scattered_without_end_are_refused() -> None:
+    half = ReceivingHalf(4 * MAX_PIECES_AHEAD)
+    with pytest.raises(ProtocolError):
+        for place in range(1, MAX_PIECES_AHEAD + 2):
+            half.receive(2 * place, b"x")
