@@ -27,10 +27,6 @@ from simmate_remote.link.text import printable
 _NOTHING_SENT = "no password and no code was sent"
 
 
-def _doctor(hop: Hop) -> Remedy:
-    return Remedy(f"simmate-remote doctor {shlex.quote(hop.destination.host)}", "looks for the cause, step by step")
-
-
 def _by_hand(hop: Hop, why: str = "the same login by hand, with its reasons") -> Remedy:
     return Remedy(hop.ssh("-v"), why)
 
@@ -69,7 +65,7 @@ def unreachable(hop: Hop, error: OSError) -> LinkError:
         f"{hop.name} cannot be reached: {os.strerror(error.errno) if error.errno else error}",
         host=hop.destination.host,
         meanwhile=_NOTHING_SENT,
-        remedies=(_by_hand(hop, "the same by hand; is the network, or the VPN, up?"), _doctor(hop)),
+        remedies=(_by_hand(hop, "the same by hand; is the network, or the VPN, up?"),),
     )
 
 
@@ -79,7 +75,7 @@ def timed_out(hop: Hop, step: str) -> ConnectTimeoutError:
         f"{hop.name} did not answer within {hop.patience:g} s while {step}",
         host=hop.destination.host,
         meanwhile="the attempt was given up, and nothing of it is left",
-        remedies=(_by_hand(hop, "the same by hand; is the network, or the VPN, up?"), _doctor(hop)),
+        remedies=(_by_hand(hop, "the same by hand; is the network, or the VPN, up?"),),
     )
 
 
@@ -135,7 +131,7 @@ def broken_off(hop: Hop, error: Exception, step: str) -> LinkError:
         f"{hop.name} broke off the connection while {step}: {printable(str(error)) or type(error).__name__}",
         host=hop.destination.host,
         meanwhile="the attempt was given up, and nothing of it is left",
-        remedies=(_by_hand(hop), _doctor(hop)),
+        remedies=(_by_hand(hop),),
     )
 
 
