@@ -65,6 +65,8 @@ class BreakingProxy:
         self._reset()
         for thread in self._threads:
             thread.join(10)
+        for each in self._sockets:
+            each.close()
 
     def _serve(self) -> None:
         while True:

@@ -41,7 +41,6 @@ from tests.proxies import address_of, breaking_proxy, config_before
 
 LEASE_END = 45.0  # the short lease is 20 s, and a loaded machine is slow
 SOON = 15.0  # seconds; where nothing has to be waited for, it is about one
-OLD_PYTHON = '#!/bin/sh\ncase "$*" in *print*) echo 3 9 2;; *) exit 1;; esac\n'
 
 
 def fails(
@@ -79,15 +78,6 @@ def fails(
     assert_nothing_left_here()
     assert_nothing_left(box)
     return told
-
-
-def place_script(box: Box, name: str, text: str) -> str:
-    """Put a program into the home on a box, and give its path."""
-    path = f"{box.home}/{name}"
-    quoted = text.replace("\\", "\\\\").replace("\n", "\\n").replace("%", "%%").replace("'", "'\\''")
-    result = box.run(f"printf '{quoted}' > '{path}' && chmod 700 '{path}'")
-    assert result.returncode == 0, result.stderr
-    return path
 
 
 def fake_environment(box: Box, name: str, *, distributed: str | None = None, python: str | None = None) -> str:
@@ -147,12 +137,14 @@ def test_no_python_there(box: Box) -> None:
 
 
 def test_a_python_that_is_too_old(box: Box) -> None:
-    python = place_script(box, "old-python", OLD_PYTHON)
-    fails(box, RemotePythonError, "old-python is 3.9.2", "3.11 is needed", python=python)
+    python = fake_environment(box, "old", python="3.9.2")
+    fails(box, RemotePythonError, "python is 3.9.2", "3.11 is needed", python=python)
 
 
 def test_a_python_that_does_not_run(box: Box) -> None:
-    fails(box, RemotePythonError, "does not run", python=place_script(box, "broken python", "#!/nowhere\n"))
+    made = box.run("printf '#!/nowhere\\n' > ~/'broken python' && chmod 700 ~/'broken python'")
+    assert made.returncode == 0
+    fails(box, RemotePythonError, "does not run", "broken python", python="~/broken python")
 
 
 def test_a_python_without_distributed(box: Box) -> None:
@@ -234,22 +226,19 @@ def test_a_scheduler_that_cannot_start(box: Box) -> None:
 # The line breaks on the way
 
 
-BREAKS = [0, 1_000, 4_000, 7_600, 9_000, 60_000, 150_000, 190_000, 195_000, 205_000, 215_000]
+BREAKS = [0, 1_000, 4_000, 7_600, 9_000, 60_000, 150_000, 190_000, 195_000, 200_000]
 """Bytes after which the line breaks: in the login (to 7,500), while the keeper comes (to 193,000), in the start."""
 
 
 async def connect_over_a_line_that_breaks(box: Box, folder: Path, limit: int, *, silent: bool) -> str:
     """Connect in vain, and give the name of the error."""
-    folder.mkdir()
     target = address_of(box)
     with breaking_proxy(target, limit, silent=silent) as proxy:
         known_as = target[0] if target[1] == 22 else f"[{target[0]}]:{target[1]}"
         config = config_before(box, folder, HostName="127.0.0.1", Port=proxy.port, HostKeyAlias=known_as)
         host = host_of(box, ssh_config=config, folder=f"~/{folder.name}", connect_timeout=Duration(5))
         with pytest.raises(SimmateRemoteError) as caught:
-            async with RemoteCluster(host, asynchronous=True):
-                await asyncio.to_thread(proxy.broke.wait, 30)
-                raise LinkLostError("it was connected before", host=host.name)
+            await RemoteCluster(host, asynchronous=True)
         assert proxy.broke.is_set()
         assert caught.value.host == "lab-box"
         return type(caught.value).__name__
@@ -261,11 +250,17 @@ async def test_a_line_that_breaks_while_connecting(box: Box, tmp_path: Path) -> 
     silent = box.name == "lab"  # the one kind of break with the one kind of host, and so both with both parts
     async with asyncio.timeout(45), asyncio.TaskGroup() as group:
         for limit in BREAKS:
-            group.create_task(connect_over_a_line_that_breaks(box, tmp_path / f"broken-{limit}", limit, silent=silent))
+            folder = tmp_path / f"broken-{limit}"
+            folder.mkdir()
+            group.create_task(connect_over_a_line_that_breaks(box, folder, limit, silent=silent))
     assert time.monotonic() - begin < 45
     assert_nothing_left_here()
     # A keeper that had started before the line broke ends by its lease.
+    await asyncio.to_thread(wait_until_empty, box)
+    assert_nothing_left(box)
+
+
+def wait_until_empty(box: Box) -> None:
     deadline = time.monotonic() + LEASE_END
     while box.processes() and time.monotonic() < deadline:
-        await asyncio.sleep(0.1)
-    assert_nothing_left(box)
+        time.sleep(0.1)

@@ -26,6 +26,8 @@ from simmate_remote.streams.carrier import Keepalive, NearCarrier
 from simmate_remote.streams.conversation import Conversation
 
 STEP_TIMEOUT = 60.0
+CANNOT_BE_RUN = (126, 127)
+"""Exit statuses of a shell that could not execute its command: POSIX.1-2024, XCU 2.8.2."""
 MAX_NOISE = 1024 * 1024
 OLDEST_PYTHON = (3, 11)
 
@@ -105,7 +107,7 @@ async def launch(
     """
     nonce = secrets.token_hex(16)
     transport, dialogue = await link.open_command(
-        shell_command(request, nonce), lambda: Dialogue(link.destination, nonce)
+        shell_command(request, nonce), lambda: Dialogue(link.destination, nonce, request.python or "python3")
     )
     try:
         package = own_package()
@@ -188,11 +190,13 @@ class Dialogue(asyncio.Protocol):
     Args:
         destination: The host, for messages.
         nonce: What each word begins with.
+        python: What is run there, for messages.
     """
 
-    def __init__(self, destination: Destination, nonce: str) -> None:
+    def __init__(self, destination: Destination, nonce: str, python: str) -> None:
         self._host = destination.host
         self._ssh = destination.ssh_command()
+        self._python = python
         self._pattern = re.compile(rb"(?:^|\n)" + nonce.encode() + rb" ([^\n]*)\n")
         self._transport: asyncio.Transport | None = None
         self._kept = bytearray()
@@ -284,6 +288,8 @@ class Dialogue(asyncio.Protocol):
         status = self._transport.get_extra_info("exit_status")
         if status is None:
             return LinkLostError("the connection was lost while the keeper was being started", host=self._host)
+        if status in CANNOT_BE_RUN:
+            return self._no_python(f"{self._python} : ")
         return ForbiddenByServerError(
             f"the login works, but the command that starts the keeper ended at once (exit status {status})",
             host=self._host,
@@ -305,6 +311,7 @@ class Dialogue(asyncio.Protocol):
             what,
             host=self._host,
             meanwhile="nothing was started there",
+            detail=self._evidence(),
             remedies=(
                 Remedy(f"simmate-remote hosts show {self._host}", "`python:` names another interpreter or environment"),
                 Remedy(f"{self._ssh} 'ls /usr/bin/python3*'", "shows what is installed there"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Self
 
 from distributed import Client, Security
@@ -18,6 +18,8 @@ from simmate_remote.inventory import Host, load_host
 from simmate_remote.link import Ask
 from simmate_remote.session.client import SessionClient
 from simmate_remote.session.join import join
+
+PATIENCE_FOR_REASON = 5.0
 
 
 class RemoteCluster(Cluster):  # type: ignore[misc]
@@ -98,11 +100,11 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
             self.scheduler_comm = rpc(
                 self._access["address"], connection_args=self.security.get_connection_args("client")
             )
-            await super()._start()
+            self._watching = asyncio.create_task(self._watch())
+            await self._unless_it_ends(super()._start())
         except BaseException:
             await self._close()
             raise
-        self._watching = asyncio.create_task(self._watch())
 
     async def _close(self) -> None:
         if self.status == Status.closed:
@@ -187,6 +189,20 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         if self._session is None:
             raise SessionStoppedError("the cluster is closed", host=self.host.name)
         return self._session
+
+    async def _unless_it_ends(self, starting: Coroutine[Any, Any, None]) -> None:
+        """Wait for Dask's part of the start, which would dial a session that has ended for a minute."""
+        assert self._watching is not None
+        task = asyncio.ensure_future(starting)
+        await asyncio.wait({task, self._watching}, return_when=asyncio.FIRST_COMPLETED)
+        if task.done() and isinstance(task.exception(), OSError):
+            # The connection is the session's: that it has ended, and why, comes in a moment on the control socket.
+            await asyncio.wait({self._watching}, timeout=PATIENCE_FOR_REASON)
+        if self.ended is not None:
+            task.cancel()
+            await asyncio.wait({task})
+            raise self.ended from (None if task.cancelled() else task.exception())
+        await task
 
     async def _watch(self) -> None:
         """Let whatever waits for this cluster know when its session is gone."""

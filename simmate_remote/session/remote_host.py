@@ -104,19 +104,7 @@ class RemoteHost:
             )
         except KeeperError as error:
             kind = SchedulerError if role == "scheduler" else WorkersError
-            tail = ""
-            with contextlib.suppress(KeeperError):
-                tail = await self.keeper.call("tail", name=name) or await self.keeper.call("tail", name="nursery")
-            raise kind(
-                f"{name} did not start: {error.what}",
-                host=self.host.name,
-                meanwhile="everything else there is being ended",
-                remedies=(
-                    Remedy(f"simmate-remote hosts show {self.host.name}", "`workers:` says what they are given"),
-                    Remedy(f"simmate-remote connect {self.host.name}", "tries again"),
-                ),
-                detail=tail or error.detail,
-            ) from error
+            raise await self._did_not_start(kind, name, error) from error
         return about
 
     async def stop_child(self, name: str) -> None:
@@ -125,9 +113,12 @@ class RemoteHost:
 
     async def children(self) -> list[dict[str, Any]]:
         """Say which scheduler and nannies live."""
-        listing: list[dict[str, Any]] = await self.keeper.call(
-            "call_process", name="nursery", call="listing", arguments={}
-        )
+        try:
+            listing: list[dict[str, Any]] = await self.keeper.call(
+                "call_process", name="nursery", call="listing", arguments={}
+            )
+        except KeeperError as error:
+            raise await self._did_not_start(SchedulerError, "nursery", error) from error
         return listing
 
     def read_logs(self, names: list[str] | None, last: int, *, follow: bool) -> AsyncIterator[dict[str, str]]:
@@ -150,6 +141,23 @@ class RemoteHost:
         self.conversation.close("the session ended")
         if self.link is not None:
             await self.link.close()
+
+    async def _did_not_start(
+        self, kind: type[SchedulerError | WorkersError], name: str, error: KeeperError
+    ) -> SimmateRemoteError:
+        tail = ""
+        with contextlib.suppress(KeeperError):
+            tail = await self.keeper.call("tail", name=name) or await self.keeper.call("tail", name="nursery")
+        return kind(
+            f"{name} did not start: {error.what}",
+            host=self.host.name,
+            meanwhile="everything else there is being ended",
+            remedies=(
+                Remedy(f"simmate-remote hosts show {self.host.name}", "`workers:` says what they are given"),
+                Remedy(f"simmate-remote connect {self.host.name}", "tries again"),
+            ),
+            detail=tail or error.detail,
+        )
 
     def _carriers_changed(self) -> None:
         if not self.conversation.carriers:
