@@ -1,7 +1,8 @@
 """The other user of a machine: tries everything at every address, and prints what came of it as JSON.
 
-Its text is run by another interpreter, as another user. On stdin: ``addresses`` (pairs of ``tcp`` or ``unix`` and an
-address), ``folders``, and ``certificate`` (a file that holds key and certificate, its own or a stolen one).
+Its text is run by another interpreter, as another user, or as one that it becomes: the number is its argument.
+On stdin: ``addresses`` (pairs of ``tcp`` or ``unix`` and an address), ``folders`` to look into, ``certificate`` (a file
+that holds key and certificate, its own or stolen ones), ``marker`` (a file that a function shall make, if one is run).
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import sys
 from distributed.comm import connect
 from distributed.protocol import to_serialize
 
-PATIENCE = 2.0
+PATIENCE = 1.0
 PAGES = ("/", "/status", "/json/identity.json", "/info/main/workers.html", "/metrics", "/api/v1/retire_workers")
 
 
@@ -88,7 +89,8 @@ async def main():
     for kind, address in wanted["addresses"]:
         got = found["sockets"][address] = {"silence": exchange(kind, address, b"")} if kind == "unix" else {}
         got["http"] = [
-            exchange(kind, address, f"GET {page} HTTP/1.0\r\nHost: {address}\r\n\r\n".encode()) for page in PAGES
+            exchange(kind, address, f"GET {page} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+            for page in PAGES
         ]
         for name, tls in (("no certificate", context()), ("own certificate", own)):
             got[f"tls, {name}"] = exchange(kind, address, b"GET /json/identity.json HTTP/1.0\r\n\r\n", tls)

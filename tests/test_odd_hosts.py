@@ -127,9 +127,7 @@ def test_a_one_time_code_is_typed_once(lab: Lab) -> None:
 @pytest.mark.lab
 def test_a_host_behind_a_jump_host(lab: Lab, tmp_path: Path) -> None:
     box = AccountBox.of(lab, "inside")
-    config = config_before(
-        box, tmp_path, HostName="127.0.0.1", HostKeyAlias=lab.address, ProxyJump="lab-neighbour"
-    )
+    config = config_before(box, tmp_path, HostName="127.0.0.1", HostKeyAlias=lab.address, ProxyJump="lab-neighbour")
     mark = lab.mark()
     with RemoteCluster(host_of(box, ssh_config=config)) as cluster, Client(cluster) as client:
         assert client.submit(abs, -2).result(timeout=30) == 2

@@ -2,30 +2,35 @@
 
 It says which Python and which versions it found, takes the package if it is missing, and goes on to ``attach``. Each
 word to the near end is a line that begins with a nonce, so that whatever a login shell prints is passed over.
+A person waits for every import here; what is needed only now and then is imported where it is.
 """
 
-import importlib.metadata
-import io
 import json
 import os
-import shutil
 import socket
 import sys
-import tempfile
-import zipfile
-from typing import Any
 
 
-def say(nonce: str, **words: Any) -> None:
+def say(nonce: str, **words: object) -> None:
     """Send one line to the near end."""
     sys.stdout.buffer.write(f"\n{nonce} {json.dumps(words)}\n".encode())
     sys.stdout.buffer.flush()
 
 
 def versions(names: list[str]) -> dict[str, str | None]:
-    """Look up installed distributions without importing them, which would take most of a second."""
+    """Look up installed distributions without importing them, which would take most of a second.
+
+    Nearly always the name of a folder tells the version; ``importlib.metadata`` knows the other cases.
+    """
     found: dict[str, str | None] = {}
-    for name in names:
+    for place in filter(os.path.isdir, sys.path):
+        for entry in os.listdir(place):
+            name, _, version = entry.removesuffix(".dist-info").rpartition("-")
+            if entry.endswith(".dist-info") and name in names:
+                found.setdefault(name, version)
+    for name in set(names) - set(found):
+        import importlib.metadata
+
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -35,6 +40,11 @@ def versions(names: list[str]) -> dict[str, str | None]:
 
 def unpack(content: bytes, packages: str, name: str) -> None:
     """Put the package in its place at once or not at all."""
+    import io
+    import shutil
+    import tempfile
+    import zipfile
+
     place = tempfile.mkdtemp(dir=packages, prefix=".arriving-")
     try:
         zipfile.ZipFile(io.BytesIO(content)).extractall(place)

@@ -17,7 +17,7 @@ from simmate_remote.streams import carrier as carrier_module
 from simmate_remote.streams.carrier import FarCarrier, Keepalive, NearCarrier
 from simmate_remote.streams.conversation import Conversation
 from simmate_remote.streams.frames import Frame, FrameReader, Kind, encode
-from tests.unit.wires import PATIENCE, Recorder, joined, settle
+from tests.unit.wires import PATIENCE, Recorder, joined, settle, until
 
 HELLO: dict[str, Any] = {
     "protocol": 1,
@@ -171,8 +171,7 @@ async def test_a_carrier_that_falls_silent_is_dropped_by_the_end_that_still_list
         pair.carriers[0][0].abort()
         (near if silent == "near" else far)._transport.pause_reading()
         listening_end = pair.far if silent == "near" else pair.near
-        while listening_end.carriers:
-            await asyncio.sleep(0.01)
+        await until(lambda: not listening_end.carriers)
 
 
 async def test_a_carrier_whose_other_end_answers_stays_however_little_is_said() -> None:
@@ -202,8 +201,7 @@ async def test_a_new_carrier_tells_which_older_ones_are_lost() -> None:
         assert pair.far.carriers == [1], "the far end has noticed nothing"
         await pair.attach()
         assert pair.far.carriers == pair.near.carriers == [2]
-        while not old_far._transport.is_closing():
-            await asyncio.sleep(0)
+        await until(old_far._transport.is_closing)
 
 
 async def test_changes_of_carriers_are_told() -> None:
@@ -213,8 +211,7 @@ async def test_changes_of_carriers_are_told() -> None:
         await pair.attach()
         pair.carriers[0][0].abort()
         pair.carriers[1][1].abort()
-        while pair.near.carriers:
-            await asyncio.sleep(0)
+        await until(lambda: not pair.near.carriers)
         assert seen == [[1, 2], [2], []]
         _, waiting = pair.near.open("echo", Recorder)
         await settle()

@@ -9,10 +9,10 @@ import re
 
 import pytest
 
-from simmate_remote.errors import ProtocolError, StreamResetError
+from simmate_remote.errors import StreamResetError
 from simmate_remote.streams.conversation import Conversation
 from simmate_remote.streams.frames import Kind, encode
-from tests.unit.wires import PATIENCE, WINDOW, Pair, Recorder, joined, settle
+from tests.unit.wires import PATIENCE, WINDOW, Pair, Recorder, joined, settle, until
 
 
 async def echo(pair: Pair, content: bytes) -> bytes:
@@ -36,8 +36,7 @@ async def test_megabytes_come_back_bit_for_bit_and_nothing_stays_open() -> None:
     async with joined() as pair:
         assert await echo(pair, content) == content
         assert pair.near.streams == 0
-        while pair.far.streams:
-            await asyncio.sleep(0)
+        await until(lambda: not pair.far.streams)
 
 
 async def test_two_hundred_streams_at_once_do_not_mix() -> None:
@@ -115,8 +114,7 @@ async def test_an_abort_reaches_the_other_end_as_a_reset() -> None:
         assert isinstance(error, StreamResetError)
         assert "broken off" in error.what
         assert await near.lost is None
-        while pair.near.streams or pair.far.streams:
-            await asyncio.sleep(0)
+        await until(lambda: not (pair.near.streams or pair.far.streams))
 
 
 async def test_a_target_that_is_refused_resets_the_stream_with_the_reason() -> None:
@@ -180,8 +178,7 @@ async def test_what_waits_in_a_paused_stream_comes_before_its_end() -> None:
         far.transport.write_eof()
         transport.write(b"last words")
         transport.close()
-        while pair.far.streams:
-            await asyncio.sleep(0)
+        await until(lambda: not pair.far.streams)
         assert not far.received
         assert not far.lost.done()
         far.transport.resume_reading()
@@ -201,8 +198,7 @@ async def test_an_abort_drops_what_waits_in_a_paused_stream_and_is_told(over: bo
         if over:
             far.transport.write_eof()
             transport.close()
-            while pair.far.streams:
-                await asyncio.sleep(0)
+            await until(lambda: not pair.far.streams)
         else:
             await echo(pair, b"sent later, so what was sent before has arrived")
         far.transport.abort()
@@ -276,8 +272,7 @@ async def test_a_breach_of_the_protocol_ends_the_conversation_and_is_logged(capl
         _, near = pair.near.open("record", Recorder)
         pair.near.receive(1, encode(Kind.DATA, 77, 0, b"of a stream that never was"))
         assert isinstance(await near.lost, StreamResetError)
-        while pair.near.carriers:
-            await asyncio.sleep(0)
+        await until(lambda: not pair.near.carriers)
     assert re.search("stream 77", caplog.text)
 
 

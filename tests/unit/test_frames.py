@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import tracemalloc
 
 import pytest
@@ -39,7 +40,7 @@ def read_in_cuts(content: bytes, cuts: list[int]) -> list[Frame]:
     reader = FrameReader()
     frames: list[Frame] = []
     places = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in itertools.pairwise(places):
         for frame in reader.read(content[start:end]):
             last = frames[-1] if frames else None
             payload = bytes(frame.payload)
@@ -72,7 +73,7 @@ def test_hostile_bytes_raise_a_protocol_error_and_nothing_else(content: bytes, c
     places = [0, *sorted(min(cut, len(content)) for cut in cuts), len(content)]
     total = 0
     try:
-        for start, end in zip(places, places[1:], strict=False):
+        for start, end in itertools.pairwise(places):
             total += sum(len(frame.payload) for frame in reader.read(content[start:end]))
     except ProtocolError:
         pass

@@ -15,7 +15,7 @@ import pytest
 from simmate_remote.errors import StreamResetError
 from simmate_remote.streams.forward import forward_port, port_of
 from simmate_remote.streams.splice import Splice, splice
-from tests.unit.wires import WINDOW, Pair, Recorder, joined, settle
+from tests.unit.wires import WINDOW, Pair, Recorder, joined, settle, until
 
 
 class Server:
@@ -99,8 +99,7 @@ async def test_a_half_close_goes_through_as_a_half_close() -> None:
         far.transport.close()
         await near.ended.wait()
         transport.close()
-        while pair.near.streams or pair.far.streams:
-            await asyncio.sleep(0)
+        await until(lambda: not (pair.near.streams or pair.far.streams))
 
 
 @pytest.mark.parametrize("by", ["client", "server"])
@@ -116,8 +115,7 @@ async def test_a_reset_goes_through_as_a_reset(by: str) -> None:
         # asyncio closes the socket of the other side without a reset; what counts is that it is no half close.
         await other.ended.wait()
         other.transport.close()
-        while pair.near.streams or pair.far.streams:
-            await asyncio.sleep(0)
+        await until(lambda: not (pair.near.streams or pair.far.streams))
 
 
 async def test_back_pressure_goes_from_one_socket_through_to_the_other() -> None:
@@ -131,8 +129,7 @@ async def test_back_pressure_goes_from_one_socket_through_to_the_other() -> None
             await asyncio.sleep(0)
         assert near.paused.is_set()
         (stream,) = pair.near._multiplexer._streams.values()
-        while not stream.full:
-            await asyncio.sleep(0)
+        await until(lambda: stream.full)
         assert stream.sending.kept < 3 * WINDOW
         far.transport.resume_reading()
         await far.wait_for_bytes(sent)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from simmate_remote.errors import StreamResetError
@@ -103,9 +103,7 @@ class Pair:
         ours, theirs = socket.socketpair()
         loop = asyncio.get_running_loop()
         _, far = await loop.connect_accepted_socket(lambda: FarCarrier(lambda _: self.far, dict), theirs)
-        _, near = await loop.create_unix_connection(
-            lambda: NearCarrier(self.near, keepalive or Keepalive()), sock=ours
-        )
+        _, near = await loop.create_unix_connection(lambda: NearCarrier(self.near, keepalive or Keepalive()), sock=ours)
         await asyncio.wait_for(near.joined, PATIENCE)
         self.carriers.append((near, far))
         return near, far
@@ -128,4 +126,12 @@ async def joined(accept: Acceptor | None = None, window: int = WINDOW) -> AsyncI
 async def settle() -> None:
     """Let callbacks that are due run."""
     for _ in range(5):
+        await asyncio.sleep(0)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Let the loop turn until a condition holds; the limit is the one around it."""
+    while True:
+        if condition():
+            return
         await asyncio.sleep(0)

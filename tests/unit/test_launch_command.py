@@ -1,0 +1,80 @@
+"""The command that finds a Python on the host, as the login shells there understand it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from simmate_remote.keeper.launch import LaunchRequest, shell_command
+from simmate_remote.streams.carrier import Keepalive
+
+NONCE = "0123456789abcdef"
+SHELLS = [shell for shell in ("sh", "bash", "dash", "csh", "tcsh", "fish", "zsh", "ksh") if shutil.which(shell)]
+NAMES = [
+    "a space",
+    "'single'",
+    '"double"',
+    "$HOME",
+    "$(touch x)",
+    "a;touch x",
+    "größe",
+    "100%s",
+    "back\\slash",
+    "!1",
+    "*",
+]
+
+
+def run(shell: str, python: str | None, home: Path, folder: str = "~/none") -> str:
+    """Run the command in a shell, with a program that prints that it ran; give what was printed."""
+    request = LaunchRequest(folder, python, 1.0, (), Keepalive(), process=cast(Any, None))
+    program = b"print('ran', flush=True)"
+    done = subprocess.run(
+        [shell, "-c", shell_command(request, NONCE)],
+        input=b"%d\n" % len(program) + program,
+        capture_output=True,
+        check=False,
+        cwd=home,
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"},
+        timeout=30,
+    )
+    return done.stdout.decode()
+
+
+def script(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(stat.S_IRWXU)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_any_path_of_a_python_is_taken_as_it_is(shell: str, user_folders: Path) -> None:
+    for name in NAMES:
+        python = user_folders / name / "bin" / "python"
+        script(python, f'#!/bin/sh\ntouch "{user_folders}/took"\nexec {sys.executable} "$@"\n')
+        for wish in (str(python), str(python.parent.parent), f"~/{name}"):
+            assert "ran" in run(shell, wish, user_folders), wish
+            (user_folders / "took").unlink()
+    assert not (user_folders / "x").exists()
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_python_that_is_missing_or_too_old_is_told(shell: str, user_folders: Path) -> None:
+    assert f"{NONCE} {{}}\n" in run(shell, "/nowhere/python", user_folders)
+    assert f"{NONCE} {{}}\n" in run(shell, "-c", user_folders)
+    old = user_folders / "old"
+    script(old, f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 9, 2)\n$2" "$3"\n')
+    answer = run(shell, str(old), user_folders)
+    assert f"{NONCE} {{}} {sys.executable} : 3 9 2\n" in answer
+    assert "ran" not in answer
+
+
+def test_without_a_wish_a_python_is_found(user_folders: Path) -> None:
+    assert "ran" in run("sh", None, user_folders, "~/our folder")

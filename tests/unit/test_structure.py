@@ -1,0 +1,65 @@
+"""The house: imports only go down it, files stay small, and the host's side imports what the host has."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import simmate_remote
+
+ROOT = Path(simmate_remote.__file__).parent
+HOUSE = (
+    "cli", "integrations", "workflows", "runs", "session", "cluster", "database", "environment", "keeper", "link",
+    "streams", "inventory", "errors", "version",
+)  # fmt: skip
+FILES = sorted(ROOT.rglob("*.py"))
+FAR_SIDE = ("attach", "bootstrap", "guardian", "lease", "logs", "processes", "program")
+
+
+def imports(path: Path) -> set[str]:
+    """Give the full names of the modules that a file imports, anywhere in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def rooms(path: Path) -> set[str]:
+    """Give the packages of the house that a file imports from."""
+    own = (name.split(".") for name in imports(path) if name.startswith("simmate_remote."))
+    return {parts[1] for parts in own if parts[1] in HOUSE or parts[1] == "testing"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_only_go_down_the_house(path: Path) -> None:
+    inside = path.relative_to(ROOT)
+    room = inside.parts[0].removesuffix(".py")
+    if room in ("testing", "__init__", "__main__"):
+        return
+    allowed = set(HOUSE[HOUSE.index(room) :])
+    if room == "link":
+        allowed -= {"streams"}
+    if inside == Path("cli/demo.py"):
+        allowed.add("testing")
+    assert rooms(path) <= allowed, f"{inside} imports from {sorted(rooms(path) - allowed)}, which stand above it"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_file_is_long_or_named_for_nothing(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 400
+    assert path.stem not in {"utils", "util", "helpers", "helper", "misc", "common"}
+
+
+@pytest.mark.parametrize("name", FAR_SIDE)
+def test_the_keeper_imports_nothing_but_the_standard_library_and_what_travels_with_it(name: str) -> None:
+    path = ROOT / "keeper" / f"{name}.py"
+    outside = {each.split(".")[0] for each in imports(path)} - {"simmate_remote"}
+    assert outside <= set(sys.stdlib_module_names)
+    assert rooms(path) <= {"keeper", "streams", "errors", "version"}
