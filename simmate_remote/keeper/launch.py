@@ -8,6 +8,7 @@ import importlib.resources
 import json
 import re
 import secrets
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from simmate_remote.errors import (
     ForbiddenByServerError,
     KeeperError,
     LinkLostError,
+    ProtocolError,
     Remedy,
     RemotePythonError,
 )
@@ -134,6 +136,19 @@ async def launch(
         carrier = NearCarrier(conversation, request.keepalive)
         dialogue.hand_over(carrier)
         await asyncio.wait_for(carrier.joined, STEP_TIMEOUT)
+    except (ProtocolError, TimeoutError) as error:
+        transport.abort()
+        raise KeeperError(
+            f"the keeper there did not take the connection: {error}",
+            host=link.destination.host,
+            meanwhile="what it holds there goes on",
+            remedies=(
+                Remedy(
+                    f"simmate-remote connect {shlex.quote(link.destination.host)}",
+                    "once more: it may just have been ending",
+                ),
+            ),
+        ) from error
     except BaseException:
         transport.abort()
         raise

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import shutil
+import socket
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,9 +28,11 @@ class Logs:
     def __init__(self, folder: Path) -> None:
         parent = folder / "logs"
         parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for old in sorted(parent.iterdir())[: -(SESSIONS_KEPT - 1)]:
+        # A home folder may be shared by several machines, each with a keeper that still writes to its own.
+        ours = f"{socket.gethostname()}."
+        for old in sorted(path for path in parent.iterdir() if path.name.startswith(ours))[: -(SESSIONS_KEPT - 1)]:
             shutil.rmtree(old, ignore_errors=True)
-        self.folder = parent / time.strftime("%Y-%m-%dT%H-%M-%S")
+        self.folder = parent / time.strftime(f"{ours}%Y-%m-%dT%H-%M-%S")
         self.folder.mkdir(mode=0o700, exist_ok=True)
 
     def path(self, name: str) -> Path:
