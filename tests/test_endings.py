@@ -21,7 +21,7 @@ from simmate_remote.session.paths import runtime_folder
 from tests.boxes import Box
 from tests.hosts import end_session, host_of, session_pid, travels, wait_until
 
-LEASE_END = 45.0  # the short lease is 20 s, and a loaded machine is slow
+LEASE_END = 45.0  # the short lease is 10 s, and a loaded machine is slow
 SCRIPT = """
 import os, signal, sys, time
 from distributed import Client, KilledWorker, fire_and_forget

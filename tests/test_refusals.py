@@ -39,7 +39,7 @@ from tests.lab_boxes import AccountBox
 from tests.ours import assert_nothing_left_here
 from tests.proxies import address_of, breaking_proxy, config_before
 
-LEASE_END = 45.0  # the short lease is 20 s, and a loaded machine is slow
+LEASE_END = 45.0  # the short lease is 10 s, and a loaded machine is slow
 SOON = 15.0  # seconds; where nothing has to be waited for, it is about one
 
 

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 MAX_REPLACEMENTS = 3
 LATE_END = 0.5
 LINK_AFTER_CARRIER = 1.0
-SHORT_LEASE = 20.0
+SHORT_LEASE = 10.0
 """Seconds that a host keeps the things of a session that ends with its maker, once that session is gone."""
 
 
