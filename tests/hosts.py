@@ -31,10 +31,18 @@ def host_of(box: Box, *, workers: dict[str, Any] | None = None, **fields: Any) -
 
 def end_session(host: Host) -> None:
     """End the session of a host, and everything that it has there."""
+    _stop_session(host, end_everything=True)
 
+
+def leave_session(host: Host) -> None:
+    """End the session of a host, and leave there what it has."""
+    _stop_session(host, end_everything=False)
+
+
+def _stop_session(host: Host, *, end_everything: bool) -> None:
     async def end() -> None:
         session = await find(host)
-        await session.stop(end_everything=True)
+        await session.stop(end_everything=end_everything)
         session.close()
         await session.wait_closed()
 

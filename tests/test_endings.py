@@ -19,7 +19,7 @@ from simmate_remote.errors import KeeperError, LinkLostError, SchedulerError
 from simmate_remote.inventory import Host
 from simmate_remote.session.paths import runtime_folder
 from tests.boxes import Box
-from tests.hosts import end_session, host_of, session_pid, travels, wait_until
+from tests.hosts import end_session, host_of, leave_session, session_pid, travels, wait_until
 
 LEASE_END = 45.0  # the short lease is 10 s, and a loaded machine is slow
 SCRIPT = """
@@ -34,6 +34,7 @@ host = Host.model_validate_json(sys.argv[1])
 def main():
     cluster = RemoteCluster(host)
     client = Client(cluster)
+    client.wait_for_workers(2)
     client.submit(time.sleep, 1000)
     client.submit(abs, -1).result()
     print("ready", flush=True)
@@ -88,6 +89,7 @@ def test_everything_ends_with_the_process_that_made_it(box: Box, ending: str, nu
 def test_everything_ends_by_lease_when_the_session_is_killed(box: Box) -> None:
     host = host_of(box)
     with RemoteCluster(host) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
         future = client.submit(sleep_for_ever)
         client.submit(abs, -1).result(timeout=30)
         os.kill(session_pid(host), signal.SIGKILL)
@@ -198,6 +200,21 @@ def test_a_nanny_that_dies_is_replaced(box: Box) -> None:
             box.kill(pid, signal.SIGKILL)
         wait_until(lambda: client.run(os.getpid, on_error="ignore") not in (worker, {}), 30, "another worker came")
         assert client.submit(abs, -2).result(timeout=30) == 2
+
+
+def test_what_was_meant_to_last_is_not_ended_by_a_cluster_that_finds_it(box: Box) -> None:
+    host = host_of(box)
+    with connect(host) as lab:
+        lab.client.wait_for_workers(2, timeout=30)
+        workers = lab.client.run(os.getpid)
+    leave_session(host)
+    with RemoteCluster(host) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
+        assert client.run(os.getpid) == workers
+    with RemoteCluster(host, outlive=True) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
+        assert client.run(os.getpid) == workers
+    end_session(host)
 
 
 def test_nothing_is_written_outside_of_our_folder(box: Box) -> None:

@@ -57,6 +57,16 @@ class SessionClient:
         async for text in self._caller.items("follow", answers=ask is not None):
             step(text)
 
+    async def is_welcome(self) -> bool:
+        """Ask whether the session takes this client, and let go of it if not: it may be in its last moments."""
+        try:
+            if await self._caller.call("takes_clients"):
+                return True
+        except SessionStoppedError:
+            pass
+        self.close()
+        return False
+
     async def status(self) -> dict[str, Any]:
         """Ask what the session is doing."""
         report: dict[str, Any] = await self._caller.call("status")
@@ -87,8 +97,8 @@ class SessionClient:
         """Yield pieces of the host's logs, each with its process's ``name`` and ``text``."""
         return self._caller.items("logs", names=names, last=last, follow=follow)
 
-    async def stop(self, *, end_everything: bool) -> None:
-        """End the session, and with it what it has on the host, or not."""
+    async def stop(self, *, end_everything: bool | None = None) -> None:
+        """End the session, and with it what it has on the host, or not; default: unless that is meant to last."""
         await self._caller.call("stop", end_everything=end_everything)
 
     async def wait_stopped(self) -> SimmateRemoteError:
@@ -143,20 +153,19 @@ async def find_or_start(host: Host) -> SessionClient:
     deadline = time.monotonic() + START_TIMEOUT
     while True:
         client = await _connect(path, host.name)
-        if client is not None:
+        if client is None:
+            started = await asyncio.to_thread(_start, path, host)
+            client = await _connect(path, host.name, started=started)
+        if client is not None and await client.is_welcome():
             return client
-        started = await asyncio.to_thread(_start, path, host)
-        client = await _connect(path, host.name, started=started)
-        if client is not None:
-            return client
-        if started or time.monotonic() > deadline:
+        if time.monotonic() > deadline or (client is not None and client.started):
             raise SessionError(
                 "the session process ended as soon as it had started",
                 host=host.name,
                 remedies=(Remedy(f"simmate-remote connect {host.name}", "tries again"),),
                 detail=_tail(log_path(path)),
             )
-        # The session before this one is in its last moments: it listens no longer, and is not gone yet.
+        # The session before this one is in its last moments.
         await asyncio.sleep(0.1)
 
 

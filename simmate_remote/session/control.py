@@ -64,9 +64,9 @@ class Control:
             self.end("the process that wanted this session never came, or is gone")
 
     def end(self, why: str) -> None:
-        """End the session and everything that it has on the host."""
+        """End the session, and what it has on the host unless that shall last."""
         error = SessionStoppedError(why, host=self.session.host.name)
-        self._ending = asyncio.ensure_future(self.session.stop(end_everything=True, error=error))
+        self._ending = asyncio.ensure_future(self.session.stop(error=error))
 
     async def _ask(self, prompt: Prompt) -> str | None:
         """Ask the person behind the client that came last; nobody is there: nobody can be asked."""
@@ -98,7 +98,20 @@ class ControlClient(Caller):
     """
 
     def __init__(self, control: Control) -> None:
-        names = ("status", "follow", "own", "last", "access", "scale", "adapt", "logs", "stop", "ending", "notice")
+        names = (
+            "takes_clients",
+            "status",
+            "follow",
+            "own",
+            "last",
+            "access",
+            "scale",
+            "adapt",
+            "logs",
+            "stop",
+            "ending",
+            "notice",
+        )
         super().__init__({name: getattr(self, name) for name in names})
         self.order = 0
         self.owns = False
@@ -119,6 +132,10 @@ class ControlClient(Caller):
         self._control.clients.discard(self)
         if self.owns and not self._session.lasting and not any(client.owns for client in self._control.clients):
             self._control.end("the process that made this session ended")
+
+    def takes_clients(self) -> bool:
+        """Say whether a new client can be served: a session in its last moments still listens, and cannot."""
+        return not self._session.stopping
 
     async def status(self) -> dict[str, Any]:
         """Say what the session is doing."""
@@ -192,7 +209,7 @@ class ControlClient(Caller):
     async def adapt(self, options: dict[str, Any]) -> None:
         """Have as many workers as the work needs."""
         cluster = await self._session.cluster()
-        cluster.adapt(**options)
+        cluster.adapt(**{"maximum": self._session.most_workers, **options})
 
     def logs(self, names: list[str] | None, last: int, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of the host's logs."""
@@ -210,7 +227,7 @@ class ControlClient(Caller):
         """Learn that the client has dealt with the end."""
         self.noticed.set()
 
-    async def stop(self, end_everything: bool) -> None:
+    async def stop(self, end_everything: bool | None) -> None:
         """End the session."""
         await self._session.stop(end_everything=end_everything)
 

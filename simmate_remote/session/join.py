@@ -47,6 +47,6 @@ async def undone_on_failure(client: SessionClient, step: Callable[[str], None] =
         if client.started:
             with contextlib.suppress(SimmateRemoteError):
                 step("ending what was begun")
-                await client.stop(end_everything=True)
+                await client.stop()
         client.close()
         raise

@@ -34,7 +34,8 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
             print(client.submit(sum, [1, 2, 3]).result())
 
     If a session of this host lives, this is a view of it, and closing it changes nothing there. Otherwise it makes one,
-    and everything on the host ends when this cluster is closed or its process ends, in whatever way.
+    and everything on the host ends when this cluster is closed or its process ends, in whatever way; unless something
+    was found there that an earlier ``connect`` meant to last.
 
     Args:
         host: The name of a host, or a :class:`simmate_remote.inventory.Host`.
@@ -118,7 +119,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
             session, self._session = self._session, None
             if self._owner:
                 with contextlib.suppress(SimmateRemoteError):
-                    await session.stop(end_everything=True)
+                    await session.stop()
             session.close()
             await session.wait_closed()
         self.status = Status.closed
@@ -152,7 +153,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
 
         Args:
             minimum: Workers to keep in any case.
-            maximum: Workers to have at the most; default: the machine's cores.
+            maximum: Workers to have at the most; default: a core for each of their threads.
             options: Further options of ``distributed.deploy.Adaptive``, like ``interval`` or ``wait_count``.
         """
         if maximum is not None:

@@ -32,6 +32,7 @@ class RemoteHost:
         self.host = host
         self.warnings: list[str] = []
         self.about: dict[str, Any] = {}
+        self.found_lease = 0.0
         self.launched: Launched | None = None
         self.conversation = Conversation(first=True)
         self.conversation.carriers_changed = self._carriers_changed
@@ -65,10 +66,10 @@ class RemoteHost:
         self.link = await connect(destination, ask)
 
     async def reach_keeper(self, lease: float) -> None:
-        """Start the keeper, or find it, and hold its lease.
+        """Start the keeper, or find it.
 
         Args:
-            lease: Seconds that everything stays there when this session is gone.
+            lease: Seconds that a new keeper keeps everything without a client, until it is told otherwise.
         """
         async with self._reaching:
             await self._reach_keeper(lease)
@@ -92,8 +93,8 @@ class RemoteHost:
         _, self._keeper = self.conversation.open("control", lambda: Caller(handlers, lost=lost))
         self.about = await self.keeper.call("describe")
         if not self.launched.started:
+            self.found_lease = float(self.about["lease"])
             await self.keeper.call("forget_lost_conversations")
-        await self.keeper.call("renew_lease", length=lease)
 
     async def start_child(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
         """Start a scheduler or a nanny, unless it lives, and give what it says of itself."""

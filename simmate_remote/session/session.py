@@ -64,7 +64,7 @@ class Session:
         self._ask = ask
         self._ports: asyncio.Server | None = None
         self._connecting: asyncio.Task[None] | None = None
-        self._stopping = False
+        self.stopping = False
 
     @property
     def lease(self) -> float:
@@ -77,17 +77,21 @@ class Session:
         try:
             await self._connecting
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self.stopping:
                 raise
         except SimmateRemoteError as error:
-            await self.stop(end_everything=True, error=error)
+            await self.stop(error=error)
         except Exception as error:
             logger.exception("connecting failed")
-            await self.stop(
-                end_everything=True, error=SessionStoppedError(f"connecting failed: {type(error).__name__}: {error}")
-            )
+            await self.stop(error=SessionStoppedError(f"connecting failed: {type(error).__name__}: {error}"))
             raise
         await self.stopped.wait()
+
+    @property
+    def most_workers(self) -> int:
+        """As many workers as have a core for each of their threads."""
+        assert self.plan is not None
+        return max(1, int(self.remote.about["cores"]) // self.plan.threads)
 
     async def cluster(self) -> HostCluster:
         """Give the cluster, as soon as it is there."""
@@ -99,17 +103,20 @@ class Session:
         if self.progress.state is State.CONNECTED:
             await self.remote.keeper.call("renew_lease", length=self.lease)
 
-    async def stop(self, *, end_everything: bool, error: SimmateRemoteError | None = None) -> None:
+    async def stop(self, *, end_everything: bool | None = None, error: SimmateRemoteError | None = None) -> None:
         """End the session.
 
         Args:
             end_everything: Whether what runs on the host ends too; otherwise it goes on for as long as its lease.
+                Default: unless it is meant to last.
             error: Why, if it was not asked for.
         """
-        if self._stopping:
+        if self.stopping:
             await self.stopped.wait()
             return
-        self._stopping = True
+        self.stopping = True
+        if end_everything is None:
+            end_everything = not self.lasting
         logger.info("stopping%s: %s", " everything" if end_everything else "", error.what if error else "asked to")
         if error is not None:
             # Whoever waits for work there hears the reason before its connection ends.
@@ -141,7 +148,10 @@ class Session:
         assert self.remote.link is not None
         self._watching = asyncio.create_task(self._watch_link())
         progress.step("starting the keeper")
-        await self.remote.reach_keeper(self.lease)
+        await self.remote.reach_keeper(SHORT_LEASE)
+        # Somebody meant what is found there to last: it must not end with whoever made this session.
+        self.lasting = self.lasting or self.remote.found_lease > SHORT_LEASE
+        await self.remote.keeper.call("renew_lease", length=self.lease)
         progress.step("starting scheduler and workers")
         from simmate_remote.cluster.certificates import Certificates, make_certificates
         from simmate_remote.cluster.workers import plan_workers
@@ -222,7 +232,7 @@ class Session:
             self._cluster.set_exception(reason)
             # The exception is told by the session's end, whether or not anybody waits for the cluster.
             self._cluster.exception()
-            await self.stop(end_everything=True, error=reason)
+            await self.stop(error=reason)
         else:
             self._cluster.set_result(cluster)
 
@@ -245,7 +255,7 @@ class Session:
         gone.cancel()
         # A link that is lost takes its carriers along; which of the two is told first is chance.
         await asyncio.wait({lost}, timeout=LINK_AFTER_CARRIER)
-        if self._stopping:
+        if self.stopping:
             lost.cancel()
             return
         remedies = (Remedy(f"simmate-remote connect {self.host.name}", "connects again"),)
@@ -268,7 +278,7 @@ class Session:
         await self.stop(end_everything=False, error=error)
 
     def _process_ended(self, name: str, code: int | None, tail: str) -> None:
-        if self._stopping:
+        if self.stopping:
             return
         logger.warning("%s ended by itself with %s", name, code)
         self.events.append({"time": time.time(), "name": name, "code": code})
