@@ -152,13 +152,13 @@ async def find_or_start(host: Host) -> SessionClient:
     path = socket_path(host)
     deadline = time.monotonic() + START_TIMEOUT
     while True:
-        client = await _connect(path, host.name)
+        client, started = await _connect(path, host.name), False
         if client is None:
             started = await asyncio.to_thread(_start, path, host)
             client = await _connect(path, host.name, started=started)
-        if client is not None and await client.is_welcome():
+        if client is not None and (started or await client.is_welcome()):
             return client
-        if time.monotonic() > deadline or (client is not None and client.started):
+        if started or time.monotonic() > deadline:
             raise SessionError(
                 "the session process ended as soon as it had started",
                 host=host.name,
