@@ -42,7 +42,8 @@ def main():
     options = {"known_hosts": known_hosts, "username": user, "client_keys": [key], "config": None}
     start = time.perf_counter()
     with SSHCluster([address] * 3, connect_options=options, remote_python=python,
-                    scheduler_options={"host": address}, worker_options={"host": address, "nthreads": 1}) as cluster, Client(cluster) as client:
+                    scheduler_options={"host": address},
+                    worker_options={"host": address, "nthreads": 1}) as cluster, Client(cluster) as client:
         assert client.submit(sum, [1, 2, 3]).result() == 6
         print(time.perf_counter() - start)
 
