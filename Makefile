@@ -5,7 +5,7 @@ PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test quick lint lab bench
+.PHONY: help demo test quick lint lab bench oldest
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -46,3 +46,12 @@ lab: .venv/dev-ready lab-packages ## bring up a machine behind a firewall, to tr
 
 bench: .venv/dev-ready lab-packages ## measure speeds in the lab, as ratios of paired runs (root)
 	@$(BIN)/python -m benchmarks
+
+.venv/oldest-ready: pyproject.toml .venv/dev-ready
+	@echo "making a virtual environment with the oldest supported Dask in .venv/oldest"
+	@$(PYTHON) -m venv .venv/oldest
+	@.venv/oldest/bin/pip install --quiet --disable-pip-version-check --editable '.[test]' dask==2026.1.2 distributed==2026.1.2
+	@touch $@
+
+oldest: .venv/oldest-ready ## test the cluster with the oldest supported release of Dask
+	@.venv/oldest/bin/python -m pytest -m 'not lab' tests/test_remote_cluster.py tests/test_endings.py tests/unit/test_dashboard.py tests/unit/test_workflows_running.py

@@ -183,9 +183,9 @@ def shell_command(request: LaunchRequest, nonce: str) -> str:
         )
         script = (
             f'f=$(printf "{_in_octal(request.folder)}"); case "$f" in "~/"*) f="$HOME/${{f#??}}";; esac; '
-            f'for p in "$f/environment/bin/python" {minor} python3 python; do '
-            f'command -v "$p" >/dev/null 2>&1 || continue; o="${{o:-$p}}"; '
-            f'"$p" -c "{fits}" distributed </dev/null >/dev/null 2>&1 && break; p=; done; p="${{p:-$o}}"; '
+            f'p=; o=; for q in "$f/environment/bin/python" {minor} python3 python; do '
+            f'command -v "$q" >/dev/null 2>&1 || continue; o="${{o:-$q}}"; '
+            f'"$q" -c "{fits}" distributed </dev/null >/dev/null 2>&1 && p="$q" && break; done; p="${{p:-$o}}"; '
         )
     script += f'command -v "$p" >/dev/null 2>&1 || {nothing_found}; exec "$p" -c "{stub}" {nonce}'
     assert "'" not in script

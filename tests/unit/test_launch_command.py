@@ -76,5 +76,30 @@ def test_a_python_that_is_missing_or_too_old_is_told(shell: str, user_folders: P
     assert "ran" not in answer
 
 
-def test_without_a_wish_a_python_is_found(user_folders: Path) -> None:
-    assert "ran" in run("sh", None, user_folders, "~/our folder")
+@pytest.mark.parametrize("names", [["python3"], ["python"], ["python3", "python"]])
+def test_without_a_wish_a_python_is_found(
+    names: list[str], user_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in names:
+        script(user_folders / "bin" / name, f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    monkeypatch.setenv("PATH", str(user_folders / "bin"))
+    assert "ran" in run("/bin/sh", None, user_folders, "~/our folder")
+
+
+def test_without_a_wish_the_python_that_has_distributed_is_preferred(
+    user_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script(user_folders / "bin" / "python3", f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
+    script(user_folders / "bin" / "python", f'#!/bin/sh\necho preferred >&2; exec {sys.executable} "$@"\n')
+    monkeypatch.setenv("PATH", str(user_folders / "bin"))
+    request = LaunchRequest("~/none", None, 1.0, (), Keepalive(), process=cast(Any, None))
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell_command(request, NONCE)],
+        input=b"12\nprint('ran')",
+        capture_output=True,
+        check=True,
+        env={"HOME": str(user_folders), "PATH": os.environ["PATH"]},
+        timeout=30,
+    )
+    assert done.stdout == b"ran\n"
+    assert done.stderr == b"preferred\n"
