@@ -150,10 +150,6 @@ class Keeper:
         """Call a process and give its answer."""
         return await self._process(name).calls.call(call, **arguments)
 
-    async def stop_process(self, name: str) -> None:
-        """End a process and wait until it has ended."""
-        await self._process(name).stop()
-
     def read_logs(self, names: list[str] | None, last: int, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of logs."""
         return self.logs.read(names, last=last, follow=follow)
@@ -205,8 +201,8 @@ class ControlCaller(Caller):
 
     def __init__(self, keeper: Keeper, callers: set[Caller]) -> None:
         names = (
-            "describe", "renew_lease", "note", "offer", "forget_lost_conversations", "start_process",
-            "call_process", "stop_process", "read_logs", "tail", "stop",
+            "describe", "renew_lease", "note", "offer", "forget_lost_conversations",
+            "call_process", "read_logs", "tail", "stop",
         )  # fmt: skip
         super().__init__({name: getattr(keeper, name) for name in names})
         self._callers = callers
