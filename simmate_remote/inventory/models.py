@@ -157,7 +157,7 @@ class HostDescription(_Section):
     ] = Keepalive()
     lease: Annotated[
         Duration,
-        Field(description="How long the host keeps things without a client and without unfinished work."),
+        Field(description="How long the host keeps things without a client, finished or not."),
         Expects("a duration with its unit", "12 h"),
     ] = Duration(12 * 3600)
     connect_timeout: Annotated[
