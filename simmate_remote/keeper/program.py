@@ -58,14 +58,13 @@ class Keeper:
 
     def carrier(self) -> FarCarrier:
         """Make the protocol of a new carrier."""
-        return FarCarrier(self._conversation, lambda: {"keeper": __version__, "hostname": socket.gethostname()})
+        about = {"keeper": __version__, "hostname": socket.gethostname()}
+        return FarCarrier(self._conversations.get, self._begin_conversation, lambda: about)
 
-    def _conversation(self, token: str) -> Conversation:
-        conversation = self._conversations.get(token)
-        if conversation is None:
-            conversation = Conversation(first=False, accept=self._accept, token=token)
-            conversation.carriers_changed = self._carriers_changed
-            self._conversations[token] = conversation
+    def _begin_conversation(self, token: str, owner: str) -> Conversation:
+        conversation = Conversation(first=False, accept=self._accept, token=token, owner=owner)
+        conversation.carriers_changed = self._carriers_changed
+        self._conversations[token] = conversation
         return conversation
 
     def _carriers_changed(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -17,6 +18,23 @@ logger = logging.getLogger(__name__)
 
 PROTOCOL_VERSION = 1
 HANDSHAKE_TIMEOUT = 30.0
+MAX_OWNER = 256
+
+PACE = 1.0
+"""Seconds between two looks at how long a carrier has been silent."""
+
+SUSPICION = 2.0
+"""Seconds without an answer after which a carrier is under suspicion, long before it counts as lost."""
+
+OVERSLEPT = 3.0
+"""Seconds that a look may come late before it means that this machine, or this process, was asleep."""
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+"""A clock that goes on while the machine sleeps; on Linux, asyncio's own stands still."""
+
+
+def _now() -> float:
+    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True)
@@ -37,13 +55,16 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
 
     def __init__(self) -> None:
         self.full = False
+        self.suspect = False
         self.conversation: Conversation | None = None
         self.number = 0
         self.keepalive = Keepalive()
         self._transport: asyncio.Transport | None = None
         self._head = bytearray()
         self._heard = 0.0
+        self._looked = 0.0
         self._asked = 0
+        self._asked_at = 0.0
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -52,8 +73,10 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
         self._timer = self._loop.call_later(HANDSHAKE_TIMEOUT, self.abort)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        self._heard = _now()
         if self.conversation is not None:
+            if self.suspect:
+                self._set_suspect(False)
             self.conversation.receive(self.number, data)
             return
         self._head += data
@@ -83,7 +106,8 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
         self.conversation, self.number = conversation, number
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(self.keepalive.interval, self._watch)
+        self._looked = _now()
+        self._look_again()
         conversation.attach(number, self)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -108,24 +132,41 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
         if self._transport is not None:
             self._transport.abort()
 
-    def answered(self) -> None:
-        self._asked = 0
-
     def _watch(self) -> None:
         """Ask when nothing was heard for a while, and give up when nothing answers."""
         assert self.conversation is not None
-        interval = self.keepalive.interval
-        silence = self._loop.time() - self._heard
-        if silence < interval:
+        now, interval = _now(), self.keepalive.interval
+        overslept = now - self._looked > self._pace + OVERSLEPT
+        self._looked = now
+        if overslept or self._heard > self._asked_at:
+            # Questions that were asked before a sleep say nothing: the answers had nobody to hear them.
             self._asked = 0
-            self._timer = self._loop.call_later(interval - silence, self._watch)
+        waited = now - self._asked_at if self._asked else 0.0
+        if self._asked and waited < interval:
+            if waited >= min(SUSPICION, interval / 2):
+                self._set_suspect(True)
         elif self._asked >= self.keepalive.tries:
-            logger.info("carrier %d is lost: no answer for %.0f s", self.number, silence)
+            logger.info("carrier %d is lost: no answer for %.0f s", self.number, now - self._heard)
             self.abort()
-        else:
+            return
+        elif overslept or now - self._heard >= interval:
             self._asked += 1
+            self._asked_at = now
             self.conversation.ping(self.number)
-            self._timer = self._loop.call_later(interval, self._watch)
+        self._look_again()
+
+    @property
+    def _pace(self) -> float:
+        return min(PACE, self.keepalive.interval / 4)
+
+    def _look_again(self) -> None:
+        self._timer = self._loop.call_later(self._pace, self._watch)
+
+    def _set_suspect(self, suspect: bool) -> None:
+        if suspect is not self.suspect:
+            self.suspect = suspect
+            if self.conversation is not None:
+                self.conversation.carriers_changed()
 
 
 class NearCarrier(_Carrier):
@@ -149,6 +190,8 @@ class NearCarrier(_Carrier):
             "protocol": PROTOCOL_VERSION,
             "conversation": self._wanted.token,
             "carrier": self._planned_number,
+            "resume": self._wanted.begun,
+            "owner": self._wanted.owner,
             "alive": self._wanted.carriers,
             "keepalive": [self.keepalive.interval, self.keepalive.tries],
         }
@@ -180,13 +223,20 @@ class FarCarrier(_Carrier):
     """The end on the host: it finds the conversation that a carrier belongs to.
 
     Args:
-        find: Gives the conversation of a token, a new one if the token is new.
+        find: Gives the conversation of a token, or None if the token is new.
+        begin: Begins the conversation of a token and an owner.
         about: What this end says of itself in its answer.
     """
 
-    def __init__(self, find: Callable[[str], Conversation], about: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        find: Callable[[str], Conversation | None],
+        begin: Callable[[str, str], Conversation],
+        about: Callable[[], dict[str, Any]],
+    ) -> None:
         super().__init__()
         self._find = find
+        self._begin = begin
         self._about = about
 
     def agree(self, frame: Frame) -> None:
@@ -197,6 +247,7 @@ class FarCarrier(_Carrier):
             )
         try:
             token, number = str(hello["conversation"]), int(hello["carrier"])
+            owner, resume = str(hello["owner"]), bool(hello["resume"])
             alive = [int(each) for each in hello["alive"] if int(each) != number]
             interval, tries = hello["keepalive"]
             # Twice as patient as the near end, which is the one that can make another carrier.
@@ -205,8 +256,15 @@ class FarCarrier(_Carrier):
             raise ProtocolError("a HELLO frame that lacks something") from error
         if len(token) < 32:
             raise ProtocolError("a HELLO frame whose conversation has no secret")
+        if len(owner) > MAX_OWNER:
+            raise ProtocolError(f"the name of an owner may have {MAX_OWNER} characters")
         conversation = self._find(token)
-        if conversation.ended is not None:
+        if conversation is None:
+            if resume:
+                # Never a new one in its place: the streams that shall go on are unknown here.
+                raise ProtocolError("the conversation is not known here any more")
+            conversation = self._begin(token, owner)
+        elif conversation.ended is not None:
             raise ProtocolError(f"the conversation has ended: {conversation.ended}")
         conversation.keep_only(alive)
         self.send([encode(Kind.WELCOME, payload=json.dumps({"protocol": PROTOCOL_VERSION, **self._about()}).encode())])

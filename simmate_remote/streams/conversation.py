@@ -39,13 +39,25 @@ class Conversation:
         first: Whether this is the near end (which opens the odd streams).
         accept: Decides about the streams that the other end opens.
         token: The secret that joins carriers to this conversation; default: a new one.
+        owner: Whose conversation it is, in words that mean something to the near end alone.
         window: Bytes of one stream that may be on their way unacknowledged.
+
+    Attributes:
+        begun: Whether a carrier has ever joined, so that there is something to resume.
     """
 
     def __init__(
-        self, *, first: bool, accept: Acceptor = refuse_all, token: str | None = None, window: int = WINDOW
+        self,
+        *,
+        first: bool,
+        accept: Acceptor = refuse_all,
+        token: str | None = None,
+        owner: str = "",
+        window: int = WINDOW,
     ) -> None:
         self.token = token or secrets.token_hex(32)
+        self.owner = owner
+        self.begun = False
         self.carriers_changed: Callable[[], None] = lambda: None
         self.ended: str | None = None
         self._accept = accept
@@ -61,6 +73,11 @@ class Conversation:
     def carriers(self) -> list[int]:
         """The numbers of the carriers that are up."""
         return list(self._carriers)
+
+    @property
+    def silent(self) -> bool:
+        """Whether every carrier that is up has left a question unanswered for a while."""
+        return all(carrier.suspect for carrier in self._carriers.values())
 
     @property
     def streams(self) -> int:
@@ -108,6 +125,7 @@ class Conversation:
 
     def attach(self, number: int, carrier: CarrierEnd) -> None:
         """Add a carrier on which the handshake is done."""
+        self.begun = True
         self._carriers[number] = carrier
         self._multiplexer.attach(number)
         self.pump()
@@ -196,8 +214,7 @@ class Conversation:
             task.add_done_callback(self._accepting.discard)
             self._transports[event.stream] = StreamTransport(self, event.stream, event.target, None)
         elif isinstance(event, events.Pong):
-            if event.carrier in self._carriers:
-                self._carriers[event.carrier].answered()
+            pass  # that something came was what the question was for
         elif (transport := self._transports.get(event.stream)) is None:
             if isinstance(event, events.Received):
                 self._multiplexer.consume(event.stream, len(event.data))
@@ -251,9 +268,15 @@ def _on_its_own(transport: StreamTransport) -> Iterator[None]:
 
 
 class CarrierEnd:
-    """What a conversation needs of a carrier; both ends in :mod:`simmate_remote.streams.carrier` have it."""
+    """What a conversation needs of a carrier; both ends in :mod:`simmate_remote.streams.carrier` have it.
+
+    Attributes:
+        full: Whether no more should be sent at the moment.
+        suspect: Whether a question has been unanswered for a while.
+    """
 
     full: bool
+    suspect: bool
 
     def send(self, frames: list[bytes | memoryview]) -> None:
         """Write frames to the carrier."""
@@ -261,8 +284,4 @@ class CarrierEnd:
 
     def abort(self) -> None:
         """End the carrier at once."""
-        raise NotImplementedError
-
-    def answered(self) -> None:
-        """Learn that the other end answered a ping."""
         raise NotImplementedError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,8 @@ HELLO: dict[str, Any] = {
     "protocol": 1,
     "conversation": "t" * 32,
     "carrier": 1,
+    "resume": False,
+    "owner": "",
     "alive": [],
     "keepalive": [5.0, 3],
 }
@@ -35,11 +38,10 @@ class Listener:
         self.conversations: dict[str, Conversation] = {}
 
     def carrier(self) -> FarCarrier:
-        return FarCarrier(self.find, lambda: {"keeper": "1.2"})
+        return FarCarrier(self.conversations.get, self.begin, lambda: {"keeper": "1.2"})
 
-    def find(self, token: str) -> Conversation:
-        if token not in self.conversations:
-            self.conversations[token] = Conversation(first=False, token=token)
+    def begin(self, token: str, owner: str) -> Conversation:
+        self.conversations[token] = Conversation(first=False, token=token, owner=owner)
         return self.conversations[token]
 
 
@@ -97,6 +99,8 @@ async def test_a_greeting_is_answered_with_what_the_far_end_says_of_itself(user_
         (hello(carrier=float("inf")), "lacks something"),
         (hello(alive=None), "lacks something"),
         (hello(keepalive=[1]), "lacks something"),
+        (hello(owner="x" * 300), "may have 256 characters"),
+        (hello(resume=True), "not known here any more"),
         (encode(Kind.HELLO, payload=b"[]"), "cannot be read"),
         (encode(Kind.HELLO, payload=b"\xff"), "cannot be read"),
         (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "longer than allowed"),
@@ -128,7 +132,7 @@ async def test_a_greeting_may_come_byte_by_byte(user_folders: Path) -> None:
 
 async def test_a_conversation_that_has_ended_takes_no_carrier(user_folders: Path) -> None:
     async with listening(user_folders) as (listener, path):
-        listener.find(HELLO["conversation"]).close("another session took over")
+        listener.begin(HELLO["conversation"], "").close("another session took over")
         (frame,) = await greet(path, hello())
         assert frame.kind is Kind.REFUSE
         assert "another session took over" in json.loads(bytes(frame.payload))["reason"]
@@ -179,19 +183,56 @@ async def test_a_carrier_whose_other_end_answers_stays_however_little_is_said() 
         near, _ = await pair.attach(Keepalive(0.02, 1))
         pair.carriers[0][0].abort()
         answers = asyncio.Event()
-        count = 0
-        answered = near.answered
+        heard: list[bytes] = []
+        receive = near.data_received
 
-        def count_answers() -> None:
-            nonlocal count
-            count += 1
-            answered()
-            if count == 5:
+        def count_answers(data: bytes) -> None:
+            heard.append(data)
+            receive(data)
+            if len(heard) == 10:
                 answers.set()
 
-        near.answered = count_answers
+        near._transport.set_protocol(near)
+        near.data_received = count_answers
         await answers.wait()
         assert pair.near.carriers == pair.far.carriers == [2]
+
+
+async def test_an_unanswered_question_makes_suspect_and_any_word_clears_of_it() -> None:
+    async with joined() as pair:
+        near, far = await pair.attach(Keepalive(0.1, 1000))
+        pair.carriers[0][0].abort()
+        far._transport.pause_reading()
+        await until(lambda: pair.near.silent)
+        assert pair.near.carriers == [2], "suspicion alone loses nothing"
+        far._transport.resume_reading()
+        await until(lambda: not pair.near.silent)
+
+
+async def test_whoever_was_asleep_asks_at_once_and_blames_nobody_for_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = 0.0
+    monkeypatch.setattr(carrier_module, "_now", lambda: time.monotonic() + slept)
+    async with joined() as pair:
+        near, _ = await pair.attach(Keepalive(4.0, 1))
+        pair.carriers[0][0].abort()
+        asked = asyncio.Event()
+        monkeypatch.setattr(pair.near, "ping", lambda number: asked.set())
+        slept = 8 * 3600.0
+        await asked.wait()
+        assert pair.near.carriers == [2]
+
+
+async def test_a_conversation_that_was_begun_is_resumed_and_never_begun_again(user_folders: Path) -> None:
+    async with listening(user_folders) as (listener, path):
+        loop = asyncio.get_running_loop()
+        near = Conversation(first=True, owner="laptop")
+        _, carrier = await loop.create_unix_connection(lambda: NearCarrier(near, Keepalive()), path)
+        await carrier.joined
+        assert listener.conversations.pop(near.token).owner == "laptop"
+        _, second = await loop.create_unix_connection(lambda: NearCarrier(near, Keepalive()), path)
+        with pytest.raises(ProtocolError, match="not known here any more"):
+            await second.joined
+        near.close("over")
 
 
 async def test_a_new_carrier_tells_which_older_ones_are_lost() -> None:

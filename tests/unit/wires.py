@@ -98,11 +98,17 @@ class Pair:
             return recorder
         raise StreamResetError(f"nothing here is called {target!r}")
 
+    def _find(self, token: str) -> Conversation | None:
+        return self.far if self.far.begun or self.far.ended else None
+
+    def _begin(self, token: str, owner: str) -> Conversation:
+        return self.far
+
     async def attach(self, keepalive: Keepalive | None = None) -> tuple[NearCarrier, FarCarrier]:
         """Add a carrier and wait until both ends have agreed."""
         ours, theirs = socket.socketpair()
         loop = asyncio.get_running_loop()
-        _, far = await loop.connect_accepted_socket(lambda: FarCarrier(lambda _: self.far, dict), theirs)
+        _, far = await loop.connect_accepted_socket(lambda: FarCarrier(self._find, self._begin, dict), theirs)
         _, near = await loop.create_unix_connection(lambda: NearCarrier(self.near, keepalive or Keepalive()), sock=ours)
         await asyncio.wait_for(near.joined, PATIENCE)
         self.carriers.append((near, far))
