@@ -4,76 +4,127 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
-import select
 import socket
 import struct
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-START_TIMEOUT = 30.0
+from simmate_remote.keeper.record import (
+    Record,
+    boot_id,
+    fresh_records,
+    keepers_folder,
+    other_records,
+    read_record,
+    record_path,
+)
+
+ANSWER_TIMEOUT = 10.0
 UCRED = struct.Struct("3i")
-LOG_TAIL = 4000
 
 
 def attach(request: dict[str, Any], folder: str, package: str, say: Callable[..., None]) -> None:
     """Become the carrier between this login and the keeper; never returns if all goes well.
 
     Args:
-        request: What the near end asked for; ``lease`` is a new keeper's first lease in seconds, ``process`` what
-            it starts first.
+        request: What the near end asked for; ``start`` is whether a keeper may be started, ``here`` whether also if
+            another machine has one, ``lease`` a new keeper's first lease in seconds, ``process`` what it starts first.
         folder: Our folder on the host.
         package: The folder that holds our package.
         say: Sends a line to the near end.
     """
     place = Path(folder)
+    client, address, port = _login()
     with _one_at_a_time(place):
-        connection = _living(place)
-        started = connection is None
-        if connection is None:
-            _start(place, package, {"lease": request["lease"], "process": request["process"]})
-            connection = _living(place)
-            if connection is None:
-                raise RuntimeError("the keeper said that it is ready, and then did not answer")
-    say(at="handover", started=started)
-    socket.send_fds(connection, [b"carrier"], [0, 1])
+        found = _living(place)
+        started, previous = found is None, None
+        if found is None:
+            if (others := fresh_records(place)) and not request["here"]:
+                say(at="elsewhere", record=others[0]._asdict())
+                return
+            # These imports, and what they import, cost a login that finds a keeper nothing.
+            from simmate_remote.keeper.previous import previous_keeper
+
+            previous = previous_keeper(place)
+            if not request["start"]:
+                say(at="gone", previous=previous and previous._asdict())
+                return
+            found = _start(place, package, request, address, port)
+    connection, record = found
+    say(at="handover", started=started, previous=previous and previous._asdict(), warnings=record.warnings)
+    socket.send_fds(connection, [f"carrier {client}".encode()], [0, 1])
     _wait_beside(connection)
 
 
-def record_path(folder: Path) -> Path:
-    """Give the file that tells where the keeper of this machine listens; home folders are shared between machines."""
-    return folder / "keepers" / f"{socket.gethostname()}.json"
+def _start(place: Path, package: str, request: dict[str, Any], address: str, port: int) -> tuple[socket.socket, Record]:
+    from simmate_remote.keeper.logout import how_to_survive_logout
+    from simmate_remote.keeper.previous import forget_previous
+    from simmate_remote.keeper.pruning import prune
+    from simmate_remote.keeper.starting import start_keeper
+
+    prune(place, Path(package).name)
+    survival = how_to_survive_logout()
+    order = {
+        "lease": request["lease"],
+        "process": request["process"],
+        "package": Path(package).name,
+        "address": address,
+        "port": port,
+        "warnings": survival.warnings,
+    }
+    start_keeper(place, package, order, survival.prefix)
+    forget_previous(place)
+    found = _living(place)
+    if found is None:
+        raise RuntimeError("the keeper said that it is ready, and then did not answer")
+    return found
+
+
+def _login() -> tuple[str, str, int]:
+    """Give the client's address, and the server's address and port, of this login (``SSH_CONNECTION``, ssh(1))."""
+    words = os.environ.get("SSH_CONNECTION", "").split()
+    return (words[0], words[2], int(words[3])) if len(words) == 4 else ("", "", 0)
 
 
 @contextlib.contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Keep two logins from starting two keepers."""
-    path = record_path(folder).with_suffix(".lock")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with path.open("w") as file:
+    keepers_folder(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+    with record_path(folder).with_suffix(".lock").open("w") as file:
         # A network file system without locks: two logins in the same half second could then start two keepers.
         with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
-def _living(folder: Path) -> socket.socket | None:
+def _living(folder: Path) -> tuple[socket.socket, Record] | None:
     """Connect to the keeper of this machine, if it lives."""
-    record = record_path(folder)
+    own = read_record(record_path(folder))
+    # A machine that is called otherwise since its keeper began is the same one all the same.
+    renamed = [record for record, _ in other_records(folder) if record.boot == boot_id()]
+    for record in [own, *renamed]:
+        if record is not None and (connection := _connect(record)) is not None:
+            return connection, record
+    return None
+
+
+def _connect(record: Record) -> socket.socket | None:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(ANSWER_TIMEOUT)
     try:
-        path = json.loads(record.read_text())["handover"]
-        connection = socket.socket(socket.AF_UNIX)
-        connection.connect(path)
-    except (OSError, ValueError, KeyError):
-        record.unlink(missing_ok=True)
+        connection.connect(record.handover)
+    except TimeoutError as error:
+        connection.close()
+        raise RuntimeError(f"the keeper (process {record.pid}) has not answered for {ANSWER_TIMEOUT:.0f} s") from error
+    except OSError:
+        connection.close()
         return None
+    connection.settimeout(None)
     if _user_behind(connection) != os.getuid():
         # The record outlived its keeper, by a reboot for example, and another user has taken the path in /tmp.
         connection.close()
-        record.unlink(missing_ok=True)
         return None
     return connection
 
@@ -82,42 +133,6 @@ def _user_behind(connection: socket.socket) -> int:
     """Give the number of the user at the other end, as the kernel knows it (``ucred``, unix(7))."""
     _, user, _ = UCRED.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size))
     return int(user)
-
-
-def _start(folder: Path, package: str, order: dict[str, Any]) -> None:
-    """Start a guardian, detached from this login, and wait until its keeper is ready."""
-    log = folder / "keepers" / f"{socket.gethostname()}.log"
-    ready, ready_there = os.pipe()
-    if os.fork() == 0:
-        try:
-            os.setsid()
-            _become_guardian(folder, package, order, log, ready_there)
-        finally:
-            os._exit(1)
-    os.close(ready_there)
-    with os.fdopen(ready, "rb") as pipe:
-        if not select.select([pipe], [], [], START_TIMEOUT)[0] or pipe.read() != b"ready":
-            tail = log.read_bytes()[-LOG_TAIL:].decode(errors="replace") if log.exists() else ""
-            raise RuntimeError(f"the keeper did not start; its log {log} ends with:\n{tail}")
-
-
-def _become_guardian(folder: Path, package: str, order: dict[str, Any], log: Path, ready: int) -> None:
-    if os.fork() != 0:
-        os._exit(0)
-    stdin = os.memfd_create("order")
-    os.write(stdin, json.dumps(order).encode())
-    os.lseek(stdin, 0, os.SEEK_SET)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-    os.dup2(stdin, 0)
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.dup2(ready, 3)
-    os.set_inheritable(3, True)
-    os.closerange(4, 1024)
-    os.chdir("/")
-    environment = {**os.environ, "PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
-    command = [sys.executable, "-m", "simmate_remote.keeper.guardian", str(folder)]
-    os.execve(sys.executable, command, environment)
 
 
 def _wait_beside(connection: socket.socket) -> None:

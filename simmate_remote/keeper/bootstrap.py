@@ -64,6 +64,10 @@ def main() -> None:
     try:
         folder = os.path.join(os.path.expanduser("~"), os.path.expanduser(request["folder"]))
         packages = os.path.join(folder, "packages")
+        if not request["start"] and not os.path.isdir(os.path.join(folder, "keepers")):
+            # Nothing of ours was ever here, and nothing shall be: somebody only looks.
+            say(nonce, at="gone", previous=None)
+            return
         os.makedirs(packages, mode=0o700, exist_ok=True)
         here = os.path.join(packages, request["package"])
         say(
@@ -80,6 +84,7 @@ def main() -> None:
             unpack(sys.stdin.buffer.read(int(size)), packages, request["package"])
         elif word != "go":
             return
+        os.utime(here)
         sys.path.insert(0, here)
         from simmate_remote.keeper.attach import attach
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import select
 import shutil
 import signal
 import sys
 import tempfile
-import time
+from functools import partial
 from pathlib import Path
+
+from simmate_remote.keeper.ending import end_all
+from simmate_remote.keeper.family import MARK, descendants
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 3.0
-POLL = 0.02
 LONGEST_SOCKET_PATH = 107
 
 
@@ -27,28 +28,38 @@ def main() -> None:
     """Run the keeper, wait for its end, and clear up."""
     folder = Path(sys.argv[1])
     order = json.load(sys.stdin)
+    # Stdout is where the login waits for one word; from here on it is the log.
+    ready = os.dup(1)
+    os.dup2(2, 1)
     adopt_orphans()
     runtime = make_runtime_folder()
+    os.environ[MARK] = str(runtime)
     alive_there, alive = os.pipe()
     keeper = os.fork()
     if keeper == 0:
         os.close(alive)
-        from simmate_remote.keeper.program import run
+        # asyncio imports it where it can; the keeper speaks no TLS, and would hold 4 MB for nothing.
+        sys.modules["ssl"] = None  # type: ignore[assignment]
+        from simmate_remote.keeper.serving import run
 
         # The keeper tells by the end of this pipe that its guardian is gone.
-        run(folder, runtime, order, ready=3, guardian=alive_there)
+        run(folder, runtime, order, ready=ready, guardian=alive_there)
         os._exit(0)
-    os.close(3)
+    os.close(ready)
     os.close(alive_there)
     signal.signal(signal.SIGTERM, lambda *_: os.kill(keeper, signal.SIGTERM))
+    status = 0
     try:
-        while os.waitpid(-1, 0)[0] != keeper:
+        while (ended := os.waitpid(-1, 0))[0] != keeper:
             pass
+        status = ended[1]
     finally:
         # There is no keeper any more to pass it on to, and the clearing up is not to be broken off.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        end_descendants()
+        end_all(partial(descendants, os.getpid()), GRACE)
         shutil.rmtree(runtime, ignore_errors=True)
+    if os.WIFSIGNALED(status):
+        os.write(2, f"the keeper was ended by {signal.Signals(os.WTERMSIG(status)).name}\n".encode())
 
 
 def adopt_orphans() -> None:
@@ -67,53 +78,6 @@ def make_runtime_folder() -> Path:
         if parent and len(parent) < LONGEST_SOCKET_PATH - 50 and os.access(parent, os.W_OK):
             return Path(tempfile.mkdtemp(prefix="simmate-remote-", dir=parent))
     raise OSError("no folder for sockets: /tmp, /var/tmp and /dev/shm cannot be written")
-
-
-def end_descendants() -> None:
-    """End every process below this one: asked first, and made to after a grace of some seconds."""
-    deadline = time.monotonic() + GRACE
-    asked: set[int] = set()
-    while found := descendants():
-        late = time.monotonic() > deadline
-        for pid in found:
-            if late or pid not in asked:
-                asked.add(pid)
-                try:
-                    os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
-                except ProcessLookupError:
-                    continue
-        reap()
-        # Not time.sleep, which waits for a point in time: where a clock is faked, that may be an hour away.
-        select.select([], [], [], POLL)
-
-
-def reap() -> None:
-    """Take note of the children that have ended."""
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
-
-
-def descendants() -> list[int]:
-    """Find the living processes below this one."""
-    parents: dict[int, int] = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                # The name in parentheses may hold anything; what follows the last one does not.
-                state, parent = (entry / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
-            except (OSError, ValueError):
-                continue
-            if state != "Z" or int(parent) == os.getpid():
-                parents[int(entry.name)] = int(parent)
-    below: set[int] = set()
-    new = {os.getpid()}
-    while new:
-        new = {pid for pid, parent in parents.items() if parent in new and pid not in below}
-        below |= new
-    return sorted(below)
 
 
 if __name__ == "__main__":

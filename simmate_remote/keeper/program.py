@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
-import signal
 import socket
 import sys
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from simmate_remote.errors import KeeperError, StreamResetError
-from simmate_remote.keeper.attach import record_path
-from simmate_remote.keeper.lease import Lease
+from simmate_remote.keeper.conversations import Conversations
+from simmate_remote.keeper.journal import Journal, Work
+from simmate_remote.keeper.lease import Lease, in_words
+from simmate_remote.keeper.lending import Loans
 from simmate_remote.keeper.logs import Logs
 from simmate_remote.keeper.processes import Process
+from simmate_remote.keeper.record import Kind, Previous, fresh_records
+from simmate_remote.keeper.usage import usage
 from simmate_remote.streams.calls import Caller
 from simmate_remote.streams.carrier import FarCarrier
 from simmate_remote.streams.conversation import Conversation
@@ -27,8 +30,9 @@ from simmate_remote.streams.splice import splice
 from simmate_remote.version import __version__
 
 logger = logging.getLogger(__name__)
-MAX_DESCRIPTORS = 16
-HANDOVER_TIMEOUT = 10.0
+LISTING_TIMEOUT = 5.0
+FAREWELL = 2.0
+"""Seconds for a session to tell whoever waits for work why it ends, before Dask cancels that without a reason."""
 
 
 class Keeper:
@@ -37,42 +41,68 @@ class Keeper:
     Args:
         folder: Our folder in the user's home.
         runtime: A private folder for sockets.
-        lease: Seconds that everything stays without a client.
+        lease: Seconds that everything stays without a client and without unfinished work.
+
+    Attributes:
+        ending: Set when everything shall end.
+        last_words: Why, for the next login.
     """
 
     def __init__(self, folder: Path, runtime: Path, lease: float) -> None:
         self.folder = folder
         self.runtime = runtime
         self.since = time.time()
-        self.stopping = asyncio.Event()
+        self.ending = asyncio.Event()
+        self.last_words: Previous | None = None
         self.lease = Lease(lease, self._lease_ran_out)
         self.logs = Logs(folder)
+        self.journal = Journal()
         self.processes: dict[str, Process] = {}
         self.targets: dict[str, dict[str, Any]] = {}
         self.notes: dict[str, Any] = {}
-        self._conversations: dict[str, Conversation] = {}
+        self.work = Work()
+        self._conversations = Conversations(self._accept, lease, self._carriers_changed, self.journal.add)
+        self._was_attached = False
+        self._carriers_news = asyncio.Event()
         self._callers: set[Caller] = set()
-        self._stopped_by: str | None = None
+
+    def end(self, kind: Kind, text: str) -> None:
+        """Let everything end, for a reason that all near ends and the next login hear.
+
+        Args:
+            kind: What kind of end it is.
+            text: What happened, in a sentence without a full stop.
+        """
+        self._give_reason(kind, text)
+        self.ending.set()
 
     # Carriers and streams
 
-    def carrier(self) -> FarCarrier:
-        """Make the protocol of a new carrier."""
+    def carrier(self, origin: str = "") -> FarCarrier:
+        """Make the protocol of a new carrier, whose login came from an address."""
         about = {"keeper": __version__, "hostname": socket.gethostname()}
-        return FarCarrier(self._conversations.get, self._begin_conversation, lambda: about)
-
-    def _begin_conversation(self, token: str, owner: str) -> Conversation:
-        conversation = Conversation(first=False, accept=self._accept, token=token, owner=owner)
-        conversation.carriers_changed = self._carriers_changed
-        self._conversations[token] = conversation
-        return conversation
+        conversations = self._conversations
+        return FarCarrier(
+            lambda token: conversations.find(token, origin),
+            lambda token, owner: conversations.begin(token, owner, origin),
+            lambda: about,
+        )
 
     def _carriers_changed(self) -> None:
-        self.lease.hold(any(conversation.carriers for conversation in self._conversations.values()))
+        attached = self._conversations.attached > 0
+        if attached and not self._was_attached:
+            self.journal.visited(self.work)
+        elif self._was_attached and not attached:
+            self.journal.left_alone(self.work)
+        self._was_attached = attached
+        self._hold_lease()
+        self._carriers_news.set()
+
+    def _hold_lease(self) -> None:
+        self.lease.hold(self._conversations.attached > 0 or self.work.unfinished > 0)
 
     def _lease_ran_out(self) -> None:
-        logger.info("the lease of %.0f s has run out", self.lease.length)
-        self.stopping.set()
+        self.end("lease", f"the lease of {in_words(self.lease.length)} ran out on the host, and everything there ended")
 
     async def _accept(self, target: str) -> asyncio.Protocol:
         if target == "control":
@@ -103,17 +133,33 @@ class Keeper:
             "folder": str(self.folder),
             "runtime": str(self.runtime),
             "lease": self.lease.length,
+            "lease_ends": self.lease.ends,
             "logs": str(self.logs.folder),
             "processes": [process.describe() for process in self.processes.values()],
             "targets": self.targets,
             "notes": self.notes,
+            "work": self.work._asdict(),
+            "sessions": self._conversations.describe(),
+            "meanwhile": self.journal.describe(self.work),
             "cores": len(os.sched_getaffinity(0)),
             "memory": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
         }
 
+    async def report(self) -> dict[str, Any]:
+        """Say all that ``ps`` shows: what is here, what each process uses, and which other machines have a keeper."""
+        about = self.describe()
+        del about["notes"]
+        about["processes"] = await asyncio.to_thread(usage, await self._names())
+        about["elsewhere"] = [
+            {name: getattr(record, name) for name in ("hostname", "address", "port", "since")}
+            for record in fresh_records(self.folder)
+        ]
+        return about
+
     def renew_lease(self, length: float) -> None:
-        """Set how many seconds everything stays without a client."""
+        """Set how many seconds everything stays without a client, and streams without their near end."""
         self.lease.renew(length)
+        self._conversations.be_patient(length)
 
     def note(self, name: str, value: Any) -> None:
         """Remember something for a later session."""
@@ -123,19 +169,16 @@ class Keeper:
         """Let streams be opened to a Unix socket (``path``) or to a port of the loopback interface (``port``)."""
         self.targets[target] = place
 
-    def forget_lost_conversations(self) -> int:
-        """End the conversations that have no carrier: their near end is gone for good. Give their number."""
-        lost = [token for token, conversation in self._conversations.items() if not conversation.carriers]
-        for token in lost:
-            self._conversations.pop(token).close("another session took over")
-        return len(lost)
+    def forget_lost_conversations(self, owner: str) -> int:
+        """End the conversations of an owner that have no carrier, and give their number: their near end is gone."""
+        return self._conversations.forget_lost(owner)
 
     async def start_process(self, name: str, module: str, environment: dict[str, str]) -> dict[str, Any]:
         """Start a module of ours as a process, unless it runs already, with an addition to the environment."""
         process = self.processes.get(name)
         if process is None:
             process = Process(name, self._process_ended)
-            process.calls.handlers["event"] = lambda **about: self._tell("process_event", process=name, **about)
+            process.calls.handlers["event"] = partial(self._process_event, name)
             self.processes[name] = process
             command = [sys.executable, "-m", module]
             try:
@@ -157,13 +200,19 @@ class Keeper:
         """Give the end of a log."""
         return self.logs.tail(name)
 
-    async def stop(self, reason: str) -> None:
+    async def stop(self, reason: str, asker: Conversation | None = None) -> None:
         """End everything; the answer comes when all processes have ended, and the keeper ends after it."""
-        self._stopped_by = reason
-        await self.end_processes()
-        asyncio.get_running_loop().call_later(0.05, self.stopping.set)
+        self._give_reason("stopped", f"everything on the host was ended: {reason}")
+        await self.end_processes(asker)
+        asyncio.get_running_loop().call_later(0.05, self.ending.set)
 
     # Inside
+
+    def _give_reason(self, kind: Kind, text: str) -> None:
+        if self.last_words is None:
+            logger.info("ending everything: %s", text)
+            self.last_words = Previous(kind, self.since, time.time(), text)
+            self._tell("everything_ends", reason=text)
 
     def _process(self, name: str) -> Process:
         try:
@@ -171,17 +220,48 @@ class Keeper:
         except KeyError:
             raise KeeperError(f"no process here is called {name!r}") from None
 
+    def _process_event(self, process: str, event: str, **about: Any) -> None:
+        if event == "work":
+            self.work = self.work._replace(**about)
+            self._hold_lease()
+            return
+        if event == "child_ended":
+            self.journal.add(f"{about['name']} died (exit code {about['code']})")
+        self._tell("process_event", process=process, event=event, **about)
+
     def _process_ended(self, process: Process) -> None:
         self.processes.pop(process.name, None)
         logger.info("the process %s (pid %d) ended with %s", process.name, process.pid, process.code)
+        if self.last_words is not None:
+            return
+        self.journal.add(f"{process.name} died (exit code {process.code})")
+        self.work = self.work._replace(unfinished=0)
+        self._hold_lease()
         self._tell("process_ended", process=process.name, code=process.code, tail=self.logs.tail(process.name))
 
     def _tell(self, name: str, /, **about: Any) -> None:
         for caller in self._callers:
             caller.tell(name, **about)
 
-    async def end_processes(self) -> None:
-        """End every process."""
+    async def _names(self) -> dict[int, str]:
+        """Give the names of the processes that are known by theirs."""
+        names = {process.pid: process.name for process in self.processes.values()}
+        for process in list(self.processes.values()):
+            try:
+                for child in await asyncio.wait_for(process.calls.call("listing"), LISTING_TIMEOUT):
+                    names[child["pid"]] = child["name"]
+            except (KeeperError, TimeoutError) as error:
+                logger.warning("%s does not say what it has started: %s", process.name, error)
+        return names
+
+    async def end_processes(self, asker: Conversation | None = None) -> None:
+        """End every process, once the sessions that are connected have passed on why, but for the one that asked."""
+        if self.processes:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FAREWELL):
+                    while self._conversations.attached_besides(asker):
+                        self._carriers_news.clear()
+                        await self._carriers_news.wait()
         outcomes = await asyncio.gather(
             *(each.stop() for each in list(self.processes.values())), return_exceptions=True
         )
@@ -200,187 +280,29 @@ class ControlCaller(Caller):
 
     def __init__(self, keeper: Keeper, callers: set[Caller]) -> None:
         names = (
-            "describe", "renew_lease", "note", "offer", "forget_lost_conversations",
-            "call_process", "read_logs", "tail", "stop",
+            "describe", "report", "renew_lease", "note", "offer", "forget_lost_conversations",
+            "call_process", "read_logs", "tail",
         )  # fmt: skip
-        super().__init__({name: getattr(keeper, name) for name in names})
+        super().__init__({**{name: getattr(keeper, name) for name in names}, "lend": self._lend, "stop": self._stop})
+        self._keeper = keeper
+        self._loans = Loans(keeper.runtime)
         self._callers = callers
         callers.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._callers.discard(self)
+        self._loans.give_back()
         super().connection_lost(exc)
 
+    async def _stop(self, reason: str) -> None:
+        """End everything there."""
+        await self._keeper.stop(reason, self._conversation)
 
-async def serve(folder: Path, runtime: Path, order: dict[str, Any], ready: int, guardian: int) -> None:
-    """Run a keeper until its lease runs out, it is told to stop, or its guardian is gone."""
-    keeper = Keeper(folder, runtime, float(order["lease"]))
-    await keeper.start_process(**order["process"])
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGTERM, keeper.stopping.set)
-    loop.add_reader(guardian, keeper.stopping.set)
-    carriers = await loop.create_unix_server(keeper.carrier, str(runtime / "carrier"))
-    handover = socket.socket(socket.AF_UNIX)
-    handover.bind(str(runtime / "handover"))
-    handover.listen()
-    handover.setblocking(False)
-    taking = loop.create_task(_take_over(keeper, handover))
-    record = record_path(folder)
-    record.write_text(
-        json.dumps(
-            {
-                "handover": str(runtime / "handover"),
-                "carrier": str(runtime / "carrier"),
-                "pid": os.getpid(),
-                "since": keeper.since,
-                "version": __version__,
-            }
-        )
-    )
-    os.write(ready, b"ready")
-    os.close(ready)
-    try:
-        await keeper.stopping.wait()
-    finally:
-        record.unlink(missing_ok=True)
-        taking.cancel()
-        carriers.close()
-        handover.close()
-        await keeper.end_processes()
+    async def _lend(self, target: str) -> str:
+        """Let processes here connect to what the near end calls so, and give the path of the socket for it."""
+        return await self._loans.take(self._conversation, target)
 
-
-async def _take_over(keeper: Keeper, handover: socket.socket) -> None:
-    """Take the stdin and stdout of commands of this login as carriers."""
-    loop = asyncio.get_running_loop()
-    while True:
-        connection, _ = await loop.sock_accept(handover)
-        connection.setblocking(False)
-        loop.create_task(_take_one(keeper, connection)).add_done_callback(_log_failure)
-
-
-async def _take_one(keeper: Keeper, connection: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(connection, readable.set)
-    try:
-        await asyncio.wait_for(readable.wait(), HANDOVER_TIMEOUT)
-    except TimeoutError:
-        connection.close()
-        raise
-    finally:
-        loop.remove_reader(connection)
-    message, descriptors, _, _ = socket.recv_fds(connection, 64, MAX_DESCRIPTORS)
-    if message != b"carrier" or len(descriptors) != 2:
-        for descriptor in descriptors:
-            os.close(descriptor)
-        connection.close()
-        return
-    reader, writer = descriptors
-    protocol = keeper.carrier()
-    pipes = PipePair(protocol, connection)
-    # Whatever they are, pipes or sockets, these ends are two; to the protocol they are one connection.
-    output, source = os.fdopen(writer, "wb", buffering=0), os.fdopen(reader, "rb", buffering=0)
-    try:
-        pipes.writer, _ = await loop.connect_write_pipe(lambda: WriteSide(pipes), output)
-        protocol.connection_made(pipes)
-        pipes.reader, _ = await loop.connect_read_pipe(lambda: ReadSide(pipes), source)
-    except (OSError, ValueError):
-        # Not pipes, for example: the command that lent them must not wait for ever.
-        pipes.abort()
-        output.close()
-        source.close()
-        raise
-    if pipes.is_closing():
-        pipes.reader.close()
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        logger.warning("a carrier could not be taken over: %s", error)
-
-
-class PipePair(asyncio.Transport):
-    """A transport over two pipes: what the other end calls its stdin and stdout.
-
-    Args:
-        protocol: Who is told what arrives.
-        held: A connection to the command that lent its pipes; closing it lets the command end.
-    """
-
-    def __init__(self, protocol: FarCarrier, held: socket.socket) -> None:
-        super().__init__()
-        self.protocol = protocol
-        self.reader: asyncio.ReadTransport | None = None
-        self.writer: asyncio.WriteTransport | None = None
-        self._held: socket.socket | None = held
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert self.writer is not None
-        self.writer.write(data)
-
-    def pause_reading(self) -> None:
-        if self.reader is not None:
-            self.reader.pause_reading()
-
-    def resume_reading(self) -> None:
-        if self.reader is not None:
-            self.reader.resume_reading()
-
-    def is_closing(self) -> bool:
-        return self._held is None
-
-    def close(self) -> None:
-        self.pause_reading()
-        if self.writer is not None:
-            self.writer.close()
-
-    def abort(self) -> None:
-        self.lost(None)
-
-    def lost(self, error: Exception | None) -> None:
-        """Take both pipes as gone when either is."""
-        if self._held is None:
-            return
-        self._held.close()
-        self._held = None
-        if self.writer is not None and not self.writer.is_closing():
-            self.writer.abort()
-        if self.reader is not None and not self.reader.is_closing():
-            self.reader.close()
-        self.protocol.connection_lost(error)
-
-
-class ReadSide(asyncio.Protocol):
-    """Passes on what comes from the reading pipe."""
-
-    def __init__(self, pair: PipePair) -> None:
-        self._pair = pair
-
-    def data_received(self, data: bytes) -> None:
-        self._pair.protocol.data_received(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._pair.lost(exc)
-
-
-class WriteSide(asyncio.Protocol):
-    """Passes on the back pressure of the writing pipe."""
-
-    def __init__(self, pair: PipePair) -> None:
-        self._pair = pair
-
-    def pause_writing(self) -> None:
-        self._pair.protocol.pause_writing()
-
-    def resume_writing(self) -> None:
-        self._pair.protocol.resume_writing()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._pair.lost(exc)
-
-
-def run(folder: Path, runtime: Path, order: dict[str, Any], ready: int, guardian: int) -> None:
-    """Run a keeper to its end; the guardian's child calls this."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(folder, runtime, order, ready, guardian))
+    @property
+    def _conversation(self) -> Conversation:
+        assert self._transport is not None
+        return cast(Conversation, self._transport.get_extra_info("conversation"))

@@ -10,10 +10,12 @@ import contextlib
 import logging
 import multiprocessing
 import os
+import select
 import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
@@ -35,7 +37,7 @@ def run_scheduler(configuration: dict[str, Any], connection: Connection[Any, Any
     """Be the scheduler."""
     from simmate_remote.cluster.host.roles import start_scheduler
 
-    _run(configuration, connection, start_scheduler)
+    _run(configuration, connection, partial(start_scheduler, tell=partial(_tell, connection)))
 
 
 def run_worker(configuration: dict[str, Any], connection: Connection[Any, Any]) -> None:
@@ -54,6 +56,15 @@ def redirect_output(path: str) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
+
+
+def _tell(connection: Connection[Any, Any], **counts: int) -> bool:
+    """Tell the parent of unfinished work, unless it has not listened for a while; give whether it was told."""
+    if not select.select([], [connection], [], 0)[1]:
+        return False
+    with contextlib.suppress(OSError):  # the parent is gone, and this process about to end
+        connection.send({"work": counts})
+    return True
 
 
 def _share_fork_server() -> None:

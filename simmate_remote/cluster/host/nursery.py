@@ -27,6 +27,7 @@ import multiprocessing.connection
 import multiprocessing.util
 import sys
 import time
+from collections.abc import Callable
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from typing import Any
 
@@ -46,10 +47,15 @@ class Child:
         name: ``scheduler``, or the worker's name.
         process: Its process.
         connection: The pipe on which it says that it is ready, and hears that it shall close.
+        told_of_work: Called with what it tells of unfinished work.
     """
 
     def __init__(
-        self, name: str, process: ForkServerProcess, connection: multiprocessing.connection.Connection[Any, Any]
+        self,
+        name: str,
+        process: ForkServerProcess,
+        connection: multiprocessing.connection.Connection[Any, Any],
+        told_of_work: Callable[[dict[str, int]], None],
     ) -> None:
         self.name = name
         self.process = process
@@ -58,15 +64,18 @@ class Child:
         self.ended = asyncio.Event()
         self.asked_to_end = False
         self._connection = connection
+        self._told_of_work = told_of_work
 
     def hear(self) -> None:
-        """Take what the child says: that it is ready, or why it cannot be."""
+        """Take what the child says: that it is ready, or why it cannot be; how much work is unfinished."""
         try:
             message = self._connection.recv()
         except (EOFError, OSError):
             asyncio.get_running_loop().remove_reader(self._connection.fileno())
             return
-        if not self.ready.done():
+        if "work" in message:
+            self._told_of_work(message["work"])
+        elif not self.ready.done():
             if "failed" in message:
                 self.ready.set_exception(KeeperError(message["failed"], detail=message.get("traceback")))
             else:
@@ -112,7 +121,7 @@ class Nursery:
             here, there = multiprocessing.Pipe()
             target = {"scheduler": child.run_scheduler, "worker": child.run_worker}[role]
             process = self._context.Process(target=target, args=(configuration, there), name=name)
-            known = Child(name, process, here)
+            known = Child(name, process, here, self._tell_work)
             self._children[name] = known
             await asyncio.to_thread(process.start)
             there.close()
@@ -155,11 +164,17 @@ class Nursery:
         await asyncio.gather(*(self.stop(name) for name in names))
         await self.stop("scheduler")
 
+    def _tell_work(self, counts: dict[str, int]) -> None:
+        self._caller.tell("event", event="work", **counts)
+
     def _ended(self, known: Child) -> None:
         asyncio.get_running_loop().remove_reader(known.process.sentinel)
         known.process.join()
         self._children.pop(known.name, None)
         known.forget()
+        if known.name == "scheduler":
+            # What it had not finished, nobody will.
+            self._tell_work({"unfinished": 0})
         if not known.asked_to_end:
             self._caller.tell("event", event="child_ended", name=known.name, code=known.process.exitcode)
 

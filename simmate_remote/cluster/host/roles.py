@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from distributed.scheduler import WorkerStatusPlugin
 
 from simmate_remote.cluster.host.child import redirect_output
 from simmate_remote.cluster.host.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
+from simmate_remote.cluster.host.unfinished import TellUnfinished
 from simmate_remote.cluster.host.unsatisfiable import RefuseUnsatisfiable
 
 LOOPBACK = "127.0.0.1"
@@ -22,17 +24,21 @@ DASHBOARD_PATIENCE = 2.0
 """Seconds after which the dashboard is loaded even if no first result has come."""
 
 
-async def start_scheduler(configuration: dict[str, Any]) -> tuple[WatchedScheduler, dict[str, Any]]:
+async def start_scheduler(
+    configuration: dict[str, Any], tell: Callable[..., bool]
+) -> tuple[WatchedScheduler, dict[str, Any]]:
     """Start the scheduler.
 
     Args:
         configuration: ``security`` (arguments of ``distributed.Security``), ``dashboard`` (path of a Unix socket),
             ``resources`` (of each worker, name → amount).
+        tell: Told of unfinished work, see :class:`simmate_remote.cluster.host.unfinished.TellUnfinished`.
     """
     scheduler = WatchedScheduler(host=LOOPBACK, port=0, protocol="tls", security=Security(**configuration["security"]))
     await scheduler
     await serve_pages(scheduler, Path(configuration["dashboard"]))
     scheduler.add_plugin(RefuseUnsatisfiable(scheduler, configuration["resources"]))
+    scheduler.add_plugin(TellUnfinished(tell))
     first_result = FirstResult()
     scheduler.add_plugin(first_result)
     scheduler.dashboard_task = asyncio.create_task(_attach_dashboard_later(scheduler, first_result))

@@ -1,0 +1,75 @@
+"""Start a guardian, detached from the login that wants it, and wait until its keeper is ready."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from simmate_remote.keeper.previous import tail
+from simmate_remote.keeper.record import log_path
+
+START_TIMEOUT = 30.0
+LOG_TAIL = 4000
+READY = b"ready"
+
+
+def start_keeper(folder: Path, package: str, order: dict[str, Any], prefix: Sequence[str]) -> None:
+    """Start a keeper and wait until it can be reached.
+
+    Args:
+        folder: Our folder.
+        package: The folder that holds our package.
+        order: What the keeper is told.
+        prefix: A command line that starts another where it outlives this login; empty: it need not be.
+
+    Raises:
+        RuntimeError: It did not start; with the reason that it gave, or the end of its log.
+    """
+    log = log_path(folder)
+    heard, said = os.pipe()
+    if os.fork() == 0:
+        try:
+            os.setsid()
+            _become_guardian(folder, package, order, prefix, log, said)
+        except OSError as error:
+            # The log may be what cannot be opened: the pipe is the only way to tell.
+            os.write(said, f"{type(error).__name__}: {error}".encode())
+        finally:
+            os._exit(1)
+    os.close(said)
+    with os.fdopen(heard, "rb") as pipe:
+        if not select.select([pipe], [], [], START_TIMEOUT)[0]:
+            raise RuntimeError(f"the keeper was not ready after {START_TIMEOUT:.0f} s{_evidence(log)}")
+        answer = pipe.read()
+    if answer != READY:
+        raise RuntimeError(f"the keeper did not start: {answer.decode(errors='replace')}{_evidence(log)}")
+
+
+def _evidence(log: Path) -> str:
+    said = tail(log, LOG_TAIL)
+    return f"\nits log {log} ends with:\n{said}" if said else ""
+
+
+def _become_guardian(
+    folder: Path, package: str, order: dict[str, Any], prefix: Sequence[str], log: Path, said: int
+) -> None:
+    if os.fork() != 0:
+        os._exit(0)
+    stdin = os.memfd_create("order")
+    os.write(stdin, json.dumps(order).encode())
+    os.lseek(stdin, 0, os.SEEK_SET)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    # Nothing but these three: a program in between may close all others.
+    os.dup2(stdin, 0)
+    os.dup2(said, 1)
+    os.dup2(output, 2)
+    os.closerange(3, 1024)
+    os.chdir("/")
+    environment = {**os.environ, "PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    command = [*prefix, sys.executable, "-m", "simmate_remote.keeper.guardian", str(folder)]
+    os.execvpe(command[0], command, environment)
