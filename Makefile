@@ -5,7 +5,7 @@ PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test quick lint lab bench oldest
+.PHONY: help demo test quick lint lab bench faults fuzz oldest
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -46,6 +46,19 @@ lab: .venv/dev-ready lab-packages ## bring up a machine behind a firewall, to tr
 
 bench: .venv/dev-ready lab-packages ## measure speeds in the lab, as ratios of paired runs (root)
 	@$(BIN)/python -m benchmarks
+
+faults: .venv/dev-ready lab-packages ## let every fault happen in the lab and write docs/faults.md (root; two hours)
+	@$(BIN)/python -m faults
+
+# A folder of its own beside the environment: the fuzzer is made for Linux, and nothing else needs it.
+.venv/fuzz-ready: .venv/dev-ready
+	@echo "putting a coverage-guided fuzzer into .venv/fuzz"
+	@$(PIP) --upgrade --target .venv/fuzz atheris
+	@touch $@
+
+SECONDS ?= 60
+fuzz: .venv/fuzz-ready ## play hostile far ends against each reader, SECONDS=60 for each (Linux)
+	@PYTHONPATH=.venv/fuzz $(BIN)/python -m fuzz --seconds $(SECONDS)
 
 .venv/oldest-ready: pyproject.toml .venv/dev-ready
 	@echo "making a virtual environment with the oldest supported Dask in .venv/oldest"

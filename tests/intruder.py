@@ -16,6 +16,19 @@ from distributed.comm import connect
 from distributed.protocol import to_serialize
 
 PATIENCE = 1.0
+HELLO = json.dumps(
+    {
+        "protocol": 1,
+        "conversation": "i" * 64,
+        "carrier": 1,
+        "resume": False,
+        "owner": "visitor",
+        "alive": [],
+        "keepalive": [5, 3],
+    }
+).encode()
+CARRIER = b"\x01" + bytes(12) + len(HELLO).to_bytes(4, "big") + HELLO
+CALL = b'{"id": 1, "call": "status", "arguments": {}}\n'
 PAGES = ("/", "/status", "/json/identity.json", "/info/main/workers.html", "/metrics", "/api/v1/retire_workers")
 
 
@@ -92,6 +105,8 @@ async def main():
             exchange(kind, address, f"GET {page} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
             for page in PAGES
         ]
+        got["carrier"] = exchange(kind, address, CARRIER)
+        got["call"] = exchange(kind, address, CALL)
         for name, tls in (("no certificate", context()), ("own certificate", own)):
             got[f"tls, {name}"] = exchange(kind, address, b"GET /json/identity.json HTTP/1.0\r\n\r\n", tls)
     dask = [(address, tls) for kind, address in wanted["addresses"] if kind == "tcp" for tls in (None, context(), own)]

@@ -23,11 +23,17 @@ from simmate_remote.errors import KeeperError, ProtocolError, SimmateRemoteError
 logger = logging.getLogger(__name__)
 
 MAX_LINE = 8 * 1024 * 1024
+MAX_SERVING = 16 * 1024
+"""Calls of the other side that are served at once."""
+
+MAX_SHOWN = 1000
+"""Characters of a foreign text in a message of ours."""
 
 Handler = Callable[..., Any]
 """A plain function, a coroutine function, or an async generator (which answers item by item)."""
 
 _END = object()
+_TOO_MANY = object()
 
 
 class Caller(asyncio.Protocol):
@@ -53,7 +59,7 @@ class Caller(asyncio.Protocol):
         self._writable = asyncio.Event()
         self._writable.set()
         self._numbers = itertools.count(1)
-        self._answers: dict[int, asyncio.Queue[Any]] = {}
+        self._answers: dict[int, _Answers] = {}
         self._serving: dict[int, asyncio.Task[None]] = {}
 
     # As a caller
@@ -91,19 +97,20 @@ class Caller(asyncio.Protocol):
             raise self._lost()
         number = next(self._numbers)
         request = _line({"id": number, "call": name, "arguments": arguments})
-        answers: asyncio.Queue[Any] = asyncio.Queue()
-        self._answers[number] = answers
+        self._answers[number] = answers = _Answers()
         self._send(request)
         complete = False
         try:
             while True:
                 message = await answers.get()
+                if message is _TOO_MANY:
+                    raise KeeperError(f"the answers to {name} came faster than they were taken")
                 if message is _END:
                     complete = True
                     raise self._lost()
                 if "error" in message:
                     complete = True
-                    raise error_from_dict(message["error"])
+                    raise _told_error(message["error"])
                 if "item" in message:
                     yield "item", message["item"]
                 else:
@@ -157,7 +164,7 @@ class Caller(asyncio.Protocol):
             return
         self.closed.set()
         for answers in self._answers.values():
-            answers.put_nowait(_END)
+            answers.put(_END, 0)
         for task in self._serving.values():
             task.cancel()
 
@@ -178,33 +185,37 @@ class Caller(asyncio.Protocol):
             raise ProtocolError("a call that is not an object")
         if not isinstance(message.get("id", None if "tell" in message else ""), int | None):
             raise ProtocolError("a call without a number")
-        self._receive(message)
+        self._receive(message, len(line))
 
-    def _receive(self, message: dict[str, Any]) -> None:
+    def _receive(self, message: dict[str, Any], size: int) -> None:
         if "call" in message or "tell" in message:
-            task = asyncio.get_running_loop().create_task(self._serve(message))
-            number = message.get("id", -next(self._numbers))
-            self._serving[number] = task
-            task.add_done_callback(lambda _: self._serving.pop(number, None))
+            name, arguments = message.get("call", message.get("tell")), message.get("arguments", {})
+            if not isinstance(name, str) or not isinstance(arguments, dict):
+                raise ProtocolError("a call without a name, or with arguments that have none")
+            number = message.get("id")
+            key = -next(self._numbers) if number is None else number
+            if key in self._serving or len(self._serving) >= MAX_SERVING:
+                raise ProtocolError("a call whose number is taken, or more calls at once than are served")
+            task = asyncio.get_running_loop().create_task(self._serve(number, name[:MAX_SHOWN], arguments))
+            self._serving[key] = task
+            task.add_done_callback(lambda _: self._serving.pop(key, None))
         elif message.get("cancel"):
             if (task_or_none := self._serving.get(message["id"])) is not None:
                 task_or_none.cancel()
         elif (answers := self._answers.get(message["id"])) is not None:
-            answers.put_nowait(message)
+            answers.put(message, size)
 
-    async def _serve(self, message: dict[str, Any]) -> None:
-        number = message.get("id")
-        name = str(message.get("call") or message.get("tell"))
+    async def _serve(self, number: int | None, name: str, arguments: dict[str, Any]) -> None:
         try:
-            outcome = await self._outcome(number, name, message.get("arguments", {}))
+            outcome = await self._outcome(number, name, arguments)
             answer = _line({"id": number, "result": outcome})
         except SimmateRemoteError as error:
             logger.info("the call %s failed", name)
-            answer = _line({"id": number, "error": error_to_dict(error)})
+            answer = _error_line(number, error)
         except Exception as error:
             logger.exception("the call %s failed", name)
-            wrapped = KeeperError(f"{name} failed: {type(error).__name__}: {error}")
-            answer = _line({"id": number, "error": error_to_dict(wrapped)})
+            text = f"{type(error).__name__}: {error}"
+            answer = _error_line(number, KeeperError(f"{name} failed: {text[:MAX_SHOWN]}"))
         if number is not None:
             self._send(answer)
 
@@ -227,3 +238,44 @@ def _line(message: dict[str, Any]) -> bytes:
     if len(line) > MAX_LINE:
         raise KeeperError(f"a call or an answer of {len(line)} bytes is longer than the {MAX_LINE} that are allowed")
     return line
+
+
+def _error_line(number: int | None, error: SimmateRemoteError) -> bytes:
+    try:
+        return _line({"id": number, "error": error_to_dict(error)})
+    except KeeperError as too_long:  # it repeats what it was asked with
+        return _line({"id": number, "error": error_to_dict(too_long)})
+
+
+def _told_error(data: Any) -> SimmateRemoteError:
+    """Make the exception that the other side described, in whatever form."""
+    try:
+        error = error_from_dict(data)
+        if isinstance(error.what, str) and str(error):
+            return error
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as unreadable:
+        logger.info("an error was told that cannot be read: %s", type(unreadable).__name__)
+    return ProtocolError("an error was told in a form that cannot be read")
+
+
+class _Answers:
+    """Answers to one call that nobody has taken yet; if they come faster than they are taken, the call is over."""
+
+    def __init__(self) -> None:
+        self._queue: asyncio.Queue[tuple[Any, int]] = asyncio.Queue()
+        self._waiting = 0
+        self._given_up = False
+
+    def put(self, message: Any, size: int) -> None:
+        """Keep an answer whose line has ``size`` bytes."""
+        if self._given_up:
+            return
+        self._given_up = self._waiting > MAX_LINE
+        self._waiting += size
+        self._queue.put_nowait((_TOO_MANY, 0) if self._given_up else (message, size))
+
+    async def get(self) -> Any:
+        """Give the next answer."""
+        message, size = await self._queue.get()
+        self._waiting -= size
+        return message

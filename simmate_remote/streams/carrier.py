@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from simmate_remote.errors import ProtocolError
+from simmate_remote.errors import ConversationGoneError, ProtocolError
 from simmate_remote.streams.conversation import CarrierEnd, Conversation
 from simmate_remote.streams.frames import HEADER, MAX_CONTROL_PAYLOAD, Frame, FrameReader, Kind, encode
 
@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 PROTOCOL_VERSION = 1
 HANDSHAKE_TIMEOUT = 30.0
 MAX_OWNER = 256
+MAX_BRACKETS = 64
+"""Lists and objects in a greeting, so that it cannot nest deeper than Python can read and show it."""
 
 PACE = 1.0
 """Seconds between two looks at how long a carrier has been silent."""
@@ -110,6 +112,12 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
         self._look_again()
         conversation.attach(number, self)
 
+    def eof_received(self) -> bool | None:
+        # The transport closes by itself, but perhaps not at once, and takes nothing more until then.
+        if self.conversation is not None:
+            self.conversation.lose(self.number)
+        return None
+
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
@@ -126,7 +134,7 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
 
     def send(self, frames: list[bytes | memoryview]) -> None:
         assert self._transport is not None
-        self._transport.write(b"".join(frames))
+        self._transport.writelines(frames)
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -200,7 +208,8 @@ class NearCarrier(_Carrier):
     def agree(self, frame: Frame) -> None:
         answer = _payload(frame)
         if frame.kind is Kind.REFUSE:
-            raise ProtocolError(str(answer.get("reason", "the other end refused, without a reason")))
+            kind = ConversationGoneError if answer.get("gone") else ProtocolError
+            raise kind(str(answer.get("reason", "the other end refused, without a reason")))
         if frame.kind is not Kind.WELCOME:
             raise ProtocolError(f"a {frame.kind.name} frame where WELCOME was due")
         self.join(self._wanted, self._planned_number)
@@ -262,16 +271,17 @@ class FarCarrier(_Carrier):
         if conversation is None:
             if resume:
                 # Never a new one in its place: the streams that shall go on are unknown here.
-                raise ProtocolError("the conversation is not known here any more")
+                raise ConversationGoneError("the conversation is not known here any more")
             conversation = self._begin(token, owner)
         elif conversation.ended is not None:
-            raise ProtocolError(f"the conversation has ended: {conversation.ended}")
+            raise ConversationGoneError(f"the conversation has ended: {conversation.ended}")
         conversation.keep_only(alive)
         self.send([encode(Kind.WELCOME, payload=json.dumps({"protocol": PROTOCOL_VERSION, **self._about()}).encode())])
         self.join(conversation, number)
 
     def failed(self, error: ProtocolError) -> None:
-        self.send([encode(Kind.REFUSE, payload=json.dumps({"reason": error.what}).encode())])
+        refusal = {"reason": error.what, "gone": isinstance(error, ConversationGoneError)}
+        self.send([encode(Kind.REFUSE, payload=json.dumps(refusal).encode())])
         if self._transport is not None:
             self._transport.close()
 
@@ -292,8 +302,11 @@ def _first_frame(head: bytearray) -> tuple[Frame, bytes] | None:
 
 
 def _payload(frame: Frame) -> dict[str, Any]:
+    payload = bytes(frame.payload)
+    if payload.count(b"[") + payload.count(b"{") > MAX_BRACKETS:
+        raise ProtocolError("a greeting that nests too deep")
     try:
-        data = json.loads(bytes(frame.payload))
+        data = json.loads(payload)
     except ValueError as error:
         raise ProtocolError("a greeting that cannot be read") from error
     if not isinstance(data, dict):

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import secrets
+import os
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
@@ -43,6 +43,7 @@ class Conversation:
         window: Bytes of one stream that may be on their way unacknowledged.
 
     Attributes:
+        window: The same as above.
         begun: Whether a carrier has ever joined, so that there is something to resume.
     """
 
@@ -55,11 +56,12 @@ class Conversation:
         owner: str = "",
         window: int = WINDOW,
     ) -> None:
-        self.token = token or secrets.token_hex(32)
+        self.token = token or os.urandom(32).hex()
         self.owner = owner
         self.begun = False
         self.carriers_changed: Callable[[], None] = lambda: None
         self.ended: str | None = None
+        self.window = window
         self._accept = accept
         self._multiplexer = Multiplexer(first=first, window=window)
         self._loop = asyncio.get_running_loop()
@@ -67,7 +69,9 @@ class Conversation:
         self._carriers: dict[int, CarrierEnd] = {}
         self._accepting: set[asyncio.Task[None]] = set()
         self._pump_scheduled = False
+        self._receiving = False
         self._numbers = itertools.count(1)
+        self._questions: dict[int, asyncio.Future[None]] = {}
 
     @property
     def carriers(self) -> list[int]:
@@ -146,6 +150,7 @@ class Conversation:
 
     def receive(self, number: int, data: bytes) -> None:
         """Take bytes from a carrier; a breach of the protocol ends the conversation."""
+        self._receiving = True
         try:
             for event in self._multiplexer.receive(number, data):
                 self._dispatch(event)
@@ -154,8 +159,10 @@ class Conversation:
         except ProtocolError as error:
             logger.warning("the conversation ends: %s", error.what)
             self.close(error.what)
-        else:
-            self.pump()
+            return
+        finally:
+            self._receiving = False
+        self._pump()
 
     def ping(self, number: int) -> None:
         """Ask whether the other end still answers on a carrier."""
@@ -163,14 +170,32 @@ class Conversation:
             self._multiplexer.ping(number, 0)
             self.pump()
 
+    async def round_trip(self) -> float:
+        """Measure how many seconds a question and its answer take; without any carrier there is no answer."""
+        question = self._loop.create_future()
+        number = next(self._numbers)
+        self._questions[number] = question
+        asked = self._loop.time()
+        try:
+            for carrier in self._carriers:
+                self._multiplexer.ping(carrier, number)
+            self.pump()
+            await question
+        finally:
+            del self._questions[number]
+        return self._loop.time() - asked
+
     def pump(self) -> None:
         """Give the carriers what is to be sent, once this turn of the event loop has said all it has to say."""
-        if not self._pump_scheduled and self._carriers:
+        if not self._pump_scheduled and not self._receiving and self._carriers:
             self._pump_scheduled = True
-            self._loop.call_soon(self._pump)
+            self._loop.call_soon(self._pump_later)
+
+    def _pump_later(self) -> None:
+        self._pump_scheduled = False
+        self._pump()
 
     def _pump(self) -> None:
-        self._pump_scheduled = False
         for number, carrier in list(self._carriers.items()):
             while not carrier.full and (frames := self._multiplexer.next_frames(number, BATCH)):
                 carrier.send(frames)
@@ -180,6 +205,9 @@ class Conversation:
     def write(self, number: int, data: bytes | memoryview) -> bool:
         """Send bytes of a stream, and say whether there is room for more."""
         room = self._multiplexer.write(number, data)
+        if not self._pump_scheduled and not self._receiving:
+            # The first write of a turn is on its way at once; those that follow in the same turn travel together.
+            self._pump()
         self.pump()
         return room
 
@@ -187,6 +215,10 @@ class Conversation:
         """Send the end of a stream."""
         self._multiplexer.finish(number)
         self.pump()
+
+    def delivered(self, number: int) -> bool:
+        """Say whether the other end has all that was written to a stream, its end included."""
+        return self._multiplexer.delivered(number)
 
     def reset(self, number: int, reason: str) -> None:
         """End a stream at once."""
@@ -214,7 +246,9 @@ class Conversation:
             task.add_done_callback(self._accepting.discard)
             self._transports[event.stream] = StreamTransport(self, event.stream, event.target, None)
         elif isinstance(event, events.Pong):
-            pass  # that something came was what the question was for
+            # A carrier's own question was answered by whatever came; only those of round_trip() are asked by number.
+            if (question := self._questions.get(event.nonce)) is not None and not question.done():
+                question.set_result(None)
         elif (transport := self._transports.get(event.stream)) is None:
             if isinstance(event, events.Received):
                 self._multiplexer.consume(event.stream, len(event.data))
@@ -236,7 +270,9 @@ class Conversation:
             transport.deliver_lost(None if event.reason is None else StreamResetError(event.reason))
 
     async def _accept_stream(self, number: int, target: str) -> None:
-        transport = self._transports[number]
+        transport = self._transports.get(number)
+        if transport is None:
+            return  # the other end gave up in the same breath
         try:
             protocol = await self._accept(target)
         except StreamResetError as error:

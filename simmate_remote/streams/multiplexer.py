@@ -12,9 +12,18 @@ from dataclasses import dataclass, field
 
 from simmate_remote.errors import ProtocolError
 from simmate_remote.streams.events import Closed, Ended, Event, Opened, Pong, Received, Writable
-from simmate_remote.streams.frames import MAX_STREAM, Frame, FrameReader, Kind, encode, encode_data_header
+from simmate_remote.streams.frames import (
+    MAX_DATA_PAYLOAD,
+    MAX_STREAM,
+    Frame,
+    FrameReader,
+    Kind,
+    encode,
+    encode_data_header,
+)
 from simmate_remote.streams.receiving import ReceivingHalf
 from simmate_remote.streams.sending import SendingHalf
+from simmate_remote.streams.skipped import SkippedNumbers
 
 WINDOW = 16 * 1024 * 1024
 """Bytes of one stream that may be on their way; both ends use the same: 320 MB/s at a round trip of 50 ms."""
@@ -65,7 +74,7 @@ class Multiplexer:
         self._window = window
         self._next_number = 1 if first else 2
         self._peer_highest = 0 if first else -1
-        self._peer_skipped: dict[int, None] = {}  # in their order, which a set does not keep
+        self._peer_skipped = SkippedNumbers(MAX_SKIPPED)
         self._streams: dict[int, _Stream] = {}
         self._turn: deque[int] = deque()
         self._carriers: dict[int, _Carrier] = {}
@@ -143,6 +152,11 @@ class Multiplexer:
         stream = self._streams[number]
         stream.sending.finished = True
         self._queue(stream)
+
+    def delivered(self, number: int) -> bool:
+        """Say whether the other end has acknowledged all that was written to a stream, its end included."""
+        stream = self._streams.get(number)
+        return stream is None or stream.sending.done
 
     def consume(self, number: int, size: int) -> None:
         """Say that the application took so many bytes, which gives the other end credit for as many."""
@@ -249,7 +263,8 @@ class Multiplexer:
             stream.acknowledge = False
         size = 0
         sending = stream.sending
-        if (found := sending.next_piece(MAX_PIECE)) is not None:
+        # Nobody waits behind a stream that is alone, and larger pieces are less work at both ends.
+        if (found := sending.next_piece(MAX_PIECE if self._turn else MAX_DATA_PAYLOAD)) is not None:
             offset, piece = found
             out.append(encode_data_header(stream.number, offset, len(piece)))
             out.append(piece)
@@ -291,15 +306,10 @@ class Multiplexer:
         if number == 0 or number % 2 == self._next_number % 2:
             raise ProtocolError(f"the other end opened stream {number}, which is not one of its own")
         if number > self._peer_highest:
-            skipped = range(self._peer_highest + 2, number, 2)
             # Streams that were given up before they travelled leave gaps for ever: the oldest are forgotten.
-            self._peer_skipped.update(dict.fromkeys(skipped[-MAX_SKIPPED:]))
-            while len(self._peer_skipped) > MAX_SKIPPED:
-                del self._peer_skipped[next(iter(self._peer_skipped))]
+            self._peer_skipped.add(range(self._peer_highest + 2, number, 2))
             self._peer_highest = number
-        elif number in self._peer_skipped:
-            del self._peer_skipped[number]
-        else:
+        elif not self._peer_skipped.take(number):
             # Sent again after the loss of a carrier, and it had arrived: say so.
             if (stream := self._streams.get(number)) is None:
                 self._say_closed(number)
@@ -319,9 +329,12 @@ class Multiplexer:
         events.append(Opened(number, target))
 
     def _say_closed(self, number: int) -> None:
+        self._say(encode(Kind.CLOSED, number))
+
+    def _say(self, frame: bytes) -> None:
         if len(self._frames) >= 4 * MAX_STREAMS:
             raise ProtocolError("the other end asks faster than it takes answers")
-        self._frames.append(encode(Kind.CLOSED, number))
+        self._frames.append(frame)
 
     def _handle_unknown(self, frame: Frame) -> None:
         ours = frame.stream % 2 == self._next_number % 2
@@ -361,7 +374,7 @@ class Multiplexer:
         self._queue(stream)
         if sending.done and receiving.done:
             # The last acknowledgement must not wait for a turn that a closed stream does not get.
-            self._frames.append(self._acknowledgement(stream))
+            self._say(self._acknowledgement(stream))
             self._drop(stream, None, events)
 
     def _drop(self, stream: _Stream, reason: str | None, events: list[Event]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+
 from simmate_remote.errors import ProtocolError
 
 MAX_PIECES_AHEAD = 4096
@@ -22,7 +24,9 @@ class ReceivingHalf:
         self.told_received = 0
         self.told_credit = window
         self._ahead: dict[int, memoryview] = {}
+        self._starts: list[int] = []  # of the pieces ahead, as a heap: sorting them for each frame would be quadratic
         self._bytes_ahead = 0
+        self._furthest = 0
 
     @property
     def credit(self) -> int:
@@ -38,7 +42,7 @@ class ReceivingHalf:
     def owes_acknowledgement(self) -> bool:
         """Whether so much has come, or was taken, since the last word that another is due."""
         return (
-            self.received - self.told_received >= self.window // 64
+            self.received - self.told_received >= self.window // 16
             or self.credit - self.told_credit >= self.window // 4
             or (self.done and self.told_received < self.received)
         )
@@ -59,10 +63,13 @@ class ReceivingHalf:
         view = memoryview(data)
         if offset > self.received:
             known = self._ahead.get(offset)
+            if known is None:
+                heapq.heappush(self._starts, offset)
             if known is None or len(known) < len(view):
                 # A copy: a view would keep alive all that the carrier delivered together with it.
                 self._ahead[offset] = memoryview(bytes(view))
                 self._bytes_ahead += len(view) - (len(known) if known else 0)
+                self._furthest = max(self._furthest, end)
             if len(self._ahead) > MAX_PIECES_AHEAD or self._bytes_ahead > 4 * self.window:
                 raise ProtocolError("more bytes came out of order than any loss of a carrier explains")
             return []
@@ -79,7 +86,7 @@ class ReceivingHalf:
         Raises:
             ProtocolError: The end moved, or bytes behind it came before.
         """
-        furthest = max([self.received, *(start + len(piece) for start, piece in self._ahead.items())])
+        furthest = max(self.received, self._furthest)
         if (self.end is None and offset < furthest) or (self.end is not None and offset != self.end):
             raise ProtocolError(f"the end of the stream is said to be at {offset}, which cannot be")
         self.end = offset
@@ -87,9 +94,8 @@ class ReceivingHalf:
 
     def _close_gaps(self) -> list[memoryview]:
         ordered = []
-        for start in sorted(self._ahead):
-            if start > self.received:
-                break
+        while self._starts and self._starts[0] <= self.received:
+            start = heapq.heappop(self._starts)
             piece = self._ahead.pop(start)
             self._bytes_ahead -= len(piece)
             if start + len(piece) > self.received:

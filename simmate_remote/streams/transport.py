@@ -10,22 +10,27 @@ if TYPE_CHECKING:
     from simmate_remote.streams.conversation import Conversation
 
 
+SMALL = 4096
+"""Bytes below which pieces that wait are joined: each of them alone would need a few hundred bytes more."""
+
+
 class StreamTransport(asyncio.Transport):
     """A stream, as asyncio sees a connection."""
 
     def __init__(self, conversation: Conversation, number: int, target: str, protocol: asyncio.Protocol | None) -> None:
-        super().__init__({"target": target})
+        super().__init__({"target": target, "conversation": conversation})
         self._conversation = conversation
         self._number = number
         self._protocol = protocol
         self._reading = protocol is not None
-        self._waiting: deque[memoryview] = deque()
+        self._waiting: deque[memoryview | bytearray] = deque()
         self._end_waiting = False
         self._finished = False
         self._closing = False
         self._full = False
         self._over = False
         self._lost: tuple[Exception | None] | None = None
+        self._dropped = 0
 
     # What the protocol's side uses
 
@@ -54,7 +59,7 @@ class StreamTransport(asyncio.Transport):
         return self._closing or self._over
 
     def close(self) -> None:
-        """Send what was written and the end; whatever still comes is dropped."""
+        """Send what was written and the end; what still comes is dropped, and an end to it is put after a window."""
         self._closing = True
         self.write_eof()
         self.resume_reading()
@@ -81,7 +86,8 @@ class StreamTransport(asyncio.Transport):
             return
         self._reading = True
         while self._waiting and self._reading:
-            self._hand_over(self._waiting.popleft())
+            piece = self._waiting.popleft()
+            self._hand_over(piece if isinstance(piece, memoryview) else memoryview(bytes(piece)))
         if self._reading and self._end_waiting:
             self._end_waiting = False
             self._hand_over_end()
@@ -117,8 +123,15 @@ class StreamTransport(asyncio.Transport):
         """Pass on bytes, or keep them while reading is paused."""
         if self._reading:
             self._hand_over(data)
-        else:
+        elif len(data) >= SMALL and 2 * len(data) >= len(cast(bytes, data.obj)):
             self._waiting.append(data)
+        else:
+            # A copy: a view would keep alive all that the carrier delivered together with it.
+            last = self._waiting[-1] if self._waiting else None
+            if isinstance(last, bytearray) and len(last) < SMALL:
+                last += data
+            else:
+                self._waiting.append(bytearray(data))
 
     def deliver_end(self) -> None:
         """Pass on the end, behind the bytes that wait."""
@@ -149,6 +162,12 @@ class StreamTransport(asyncio.Transport):
         if not self._closing:
             # A view, where asyncio promises bytes: what receives it only ever passes it on or copies it.
             self._protocol.data_received(cast(bytes, data))
+        else:
+            self._dropped += len(data)
+            if self._dropped > self._conversation.window and self._conversation.delivered(self._number):
+                # No longer what was on its way when the end was sent: the other side would go on for ever.
+                self.abort()
+                return
         self._conversation.consume(self._number, len(data))
 
     def _hand_over_end(self) -> None:

@@ -1,0 +1,1 @@
+"""Hostile far ends, played by a coverage-guided fuzzer: ``make fuzz``."""
