@@ -14,6 +14,7 @@
     │   ├── HostKeyUnknownError
     │   ├── HostKeyChangedError
     │   ├── AuthenticationError (PermissionError)
+    │   │   └── AnswerNeededError              a person is needed, and nobody could be asked
     │   ├── ForbiddenByServerError (PermissionError)
     │   ├── SSHConfigError (ValueError)        ~/.ssh/config says something that we cannot follow
     │   └── LinkLostError                      there was a link, and it is gone
@@ -22,8 +23,11 @@
     │   ├── DistributedMissingError (ModuleNotFoundError)
     │   └── VersionMismatchError               of Python, dask, distributed, …: both are named
     ├── ProtocolError (ConnectionError)        the far end of a stream broke the rules
+    │   └── ConversationGoneError              the far end does not know, or has ended, what was to be resumed
     ├── StreamResetError (ConnectionResetError) one stream was ended by the other side
     ├── KeeperError (RuntimeError)             the keeper on the host could not do what it was asked to
+    │   ├── KeeperGoneError                    it is not there any more: what became of it
+    │   └── KeeperElsewhereError               another machine behind the same name has it
     ├── ClusterError (RuntimeError)
     │   ├── SchedulerError                     did not start, or died: with the last lines of its log
     │   ├── WorkersError                       the same, of workers
@@ -40,7 +44,7 @@ This module uses the standard library alone: the keeper on the host imports it.
 from __future__ import annotations
 
 import time
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 
 class Remedy(NamedTuple):
@@ -65,7 +69,12 @@ class SimmateRemoteError(Exception):
         meanwhile: What goes on in spite of it, or what was left untouched.
         remedies: What to do next, the most likely one first.
         detail: Further lines as evidence: the end of a log, a server's own words.
+
+    Attributes:
+        further: Names of the arguments that a subclass has besides.
     """
+
+    further: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -119,6 +128,12 @@ class UntrustedFolderError(InventoryError):
 class LinkError(SimmateRemoteError, ConnectionError):
     """No login, or no longer one."""
 
+    reached_server = False
+    """Whether an SSH server had answered, at the host or on the way: servers count attempts, and ban who makes many.
+
+    It is known where the error arises; a copy from another process has its class's usual value.
+    """
+
 
 class NameNotResolvedError(LinkError):
     """The host's name has no address."""
@@ -135,17 +150,29 @@ class ConnectTimeoutError(LinkError, TimeoutError):
 class HostKeyUnknownError(LinkError):
     """The host's key is in no known_hosts file, and nobody could be asked or the answer was no."""
 
+    reached_server = True
+
 
 class HostKeyChangedError(LinkError):
     """The host shows another key than the one in known_hosts."""
+
+    reached_server = True
 
 
 class AuthenticationError(LinkError, PermissionError):
     """The server accepted none of the methods that were tried."""
 
+    reached_server = True
+
+
+class AnswerNeededError(AuthenticationError):
+    """The login needs a password, a code or a passphrase, and nobody could be asked for it, or nobody answered."""
+
 
 class ForbiddenByServerError(LinkError, PermissionError):
     """The server lets us in, and forbids what we need."""
+
+    reached_server = True
 
 
 class SSHConfigError(LinkError, ValueError):
@@ -154,6 +181,8 @@ class SSHConfigError(LinkError, ValueError):
 
 class LinkLostError(LinkError):
     """There was a login, and it is gone."""
+
+    reached_server = True
 
 
 class RemoteEnvironmentError(SimmateRemoteError, RuntimeError):
@@ -176,12 +205,38 @@ class ProtocolError(SimmateRemoteError, ConnectionError):
     """The other end of a carrier sent what the protocol does not allow."""
 
 
+class ConversationGoneError(ProtocolError):
+    """The other end does not know the conversation any more that was to go on, or has ended it."""
+
+
 class StreamResetError(SimmateRemoteError, ConnectionResetError):
     """One stream was ended by the other side; the link is not concerned."""
 
 
 class KeeperError(SimmateRemoteError, RuntimeError):
     """The keeper on the host could not do what it was asked to."""
+
+
+class KeeperGoneError(KeeperError):
+    """No keeper is there, and none was to be started."""
+
+
+class KeeperElsewhereError(KeeperError):
+    """Another machine behind the same name has the keeper.
+
+    Args:
+        hostname: What that machine calls itself.
+        address: Its address, as the login that started the keeper reached it; empty: unknown.
+        port: The port of its SSH server; 0: unknown.
+    """
+
+    further = ("hostname", "address", "port")
+
+    def __init__(self, what: str, *, hostname: str = "", address: str = "", port: int = 0, **common: Any) -> None:
+        super().__init__(what, **common)
+        self.hostname = hostname
+        self.address = address
+        self.port = port
 
 
 class ClusterError(SimmateRemoteError, RuntimeError):
@@ -226,6 +281,7 @@ def error_to_dict(error: SimmateRemoteError) -> dict[str, Any]:
         "meanwhile": error.meanwhile,
         "remedies": [remedy._asdict() for remedy in error.remedies],
         "detail": error.detail,
+        **{name: getattr(error, name) for name in error.further},
     }
 
 
@@ -241,4 +297,5 @@ def error_from_dict(data: dict[str, Any]) -> SimmateRemoteError:
         meanwhile=data["meanwhile"],
         remedies=tuple(Remedy(**remedy) for remedy in data["remedies"]),
         detail=data["detail"],
+        **{name: data[name] for name in cls.further},
     )

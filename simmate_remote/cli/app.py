@@ -30,6 +30,8 @@ COMMANDS = {
     "run": _Command("simmate_remote.cli.run:run", "Run a function of yours on a host."),
     "dashboard": _Command("simmate_remote.cli.watch:dashboard", "Open the Dask dashboard of a host in the browser."),
     "logs": _Command("simmate_remote.cli.watch:logs", "Print the output of a host's scheduler and workers."),
+    "ps": _Command("simmate_remote.cli.there:ps", "List what is ours on a host, and what it uses."),
+    "down": _Command("simmate_remote.cli.there:down", "End everything that is ours on a host."),
     "demo": _Command("simmate_remote.cli.demo:demo", "Compute seven metals on a host inside this program."),
 }
 """Each command's function, and its line of help; the help is here so that listing them imports nothing."""

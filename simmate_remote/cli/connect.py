@@ -122,30 +122,35 @@ async def _disconnect(name: str, stop: bool, as_json: bool) -> None:
                 "nothing is connected to this host, so nothing can be ended there",
                 host=name,
                 meanwhile="what an earlier connection left there ends by itself, after the host's lease",
-                remedies=(Remedy(f"simmate-remote connect {name}", "then `disconnect --stop` again"),),
+                remedies=(Remedy(f"simmate-remote down {name}", "logs in there, and ends what it finds"),),
             ) from error
         emit({"host": name, "disconnected": False}, human=f"{name}: nothing was connected", as_json=as_json)
         return
     report = await report_of(session)
     # A connection that was never complete has nothing on the host that is worth keeping.
-    complete = report["state"] == "connected"
-    stop = stop or not complete
+    complete = "workers" in report
+    stop = stop or not complete or not report["lasting"]
+    ended = False
     with err.status("ending everything there …" if stop else "leaving …"):
         with contextlib.suppress(SessionStoppedError):
-            await session.stop(end_everything=stop)
+            ended = await session.stop(end_everything=stop)
         await session.wait_stopped()
     session.close()
-    data = {"host": name, "disconnected": True, "ended": stop, "lasting": report.get("lasting")}
-    emit(data, human=_left(name, report, stop, complete), as_json=as_json)
+    data = {"host": name, "disconnected": True, "ended": ended, "lasting": report.get("lasting")}
+    emit(data, human=_left(name, report, stop, ended, complete), as_json=as_json)
 
 
-def _left(name: str, report: dict[str, Any], stop: bool, complete: bool) -> str:
+def _left(name: str, report: dict[str, Any], stop: bool, ended: bool, complete: bool) -> str:
     if not complete:
         return f"{name}: it was {report['state']}; that is given up"
-    if stop:
+    if ended:
         return f"{name}: left; nothing of ours runs there any more"
-    if not report["lasting"]:
-        return f"{name}: left; everything there ends within a minute, since the program that wanted it is cut off"
+    if stop:
+        return (
+            f"{name}: left, but the host could not be told to end everything\n"
+            f"  meanwhile: it does so by itself {Duration(report['lease'])} after it was last reached\n"
+            f"  next:      simmate-remote down {name}    (ends it, as soon as the host can be reached again)"
+        )
     return (
         f"{name}: left\n"
         f"  meanwhile: scheduler and workers stay for {Duration(report['lease'])} and then end by themselves;\n"

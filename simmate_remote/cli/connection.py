@@ -24,7 +24,7 @@ def connected(host: Host) -> Iterator[Client]:
         SimmateRemoteError: It could not connect.
     """
     with Steps() as steps:
-        cluster = RemoteCluster(host, ask=steps.ask, step=steps)
+        cluster = RemoteCluster(host, ask=steps.ask, step=steps, notice=note)
     with contextlib.ExitStack() as stack:
         stack.enter_context(cluster)
         if cluster.made_session:

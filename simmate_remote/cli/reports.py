@@ -14,7 +14,8 @@ from rich.table import Table
 from simmate_remote.cli.output import out, safe, table
 from simmate_remote.errors import error_from_dict
 
-_STATES = {"connected": "green", "connecting": "yellow", "waiting for you": "yellow"}
+_STATES = {"connected": "green", "connecting": "yellow", "reconnecting": "yellow", "waiting for you": "yellow"}
+SHOWN_OUTAGES = 3
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -70,6 +71,31 @@ def describe_event(event: dict[str, Any]) -> str:
     return f"{time.strftime('%H:%M:%S', time.localtime(event['time']))}  {event['name']} died ({how})"
 
 
+def describe_found(found: dict[str, Any] | None) -> Iterable[str]:
+    """Say what a session found on the host when it came: what went on meanwhile, or what became of it."""
+    if found is None:
+        return
+    began = since(found["since"])
+    if "kind" in found:
+        yield f"what ran there since {began} is gone, and was started afresh: {found['text']}, {since(found['ended'])}"
+        return
+    yield f"scheduler and workers that are there since {began}"
+    if found["alone_since"] is not None:
+        until = f" until {since(found['alone_until'])}" if found["alone_until"] else ""
+        done = f"{found['finished']} tasks finished, {found['erred']} failed"
+        yield f"nobody was connected since {since(found['alone_since'])}{until}: {done}"
+        for event in found["events"]:
+            yield f"{since(event['time'])}: {event['what']}"
+
+
+def describe_outage(outage: dict[str, Any]) -> str:
+    """Say when a host could not be reached, for how long, and why."""
+    began = time.strftime("%H:%M:%S", time.localtime(outage["began"]))
+    if outage["ended"] is None:
+        return f"{began} until now: {outage['reason']}"
+    return f"{began} for {outage['ended'] - outage['began']:.0f} s: {outage['reason']}"
+
+
 def _state(report: dict[str, Any]) -> Any:
     return safe(report["state"], _STATES.get(report["state"], "red"))
 
@@ -81,17 +107,22 @@ def _facts(report: dict[str, Any]) -> Iterable[tuple[str, str]]:
     if "workers" in report:
         said = f"; {report['said']}" if report["said"] else ""
         yield "workers", _workers(report) + said
-        yield "tasks", _tasks(report) or "the scheduler does not say"
+        yield "tasks", _tasks(report) or "unknown: the scheduler does not answer now"
         yield "scheduler", f"{report['scheduler']}, there {report['scheduler_there']}"
         yield "dashboard", report["dashboard"]
+    for line in describe_found(report.get("found")):
+        yield "found", line
     if report["state"] == "waiting for you":
-        yield "waits", "its question is in the terminal that connects"
+        yield "waits", f"for an answer: simmate-remote connect {report['host']} asks for it"
     if report.get("lasting") is False:
         yield "lasts", "as long as the program that made it"
     for warning in report.get("warnings", ()):
         yield "warning", warning
     for event in report.get("events", ()):
         yield "event", describe_event(event)
+    outages = report.get("outages", ())
+    for outage in outages[-SHOWN_OUTAGES:]:
+        yield "outage", describe_outage(outage)
     if report["error"]:
         yield "error", error_from_dict(report["error"]).what
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -157,7 +157,7 @@ class HostDescription(_Section):
     ] = Keepalive()
     lease: Annotated[
         Duration,
-        Field(description="How long the host keeps things without a client, finished or not."),
+        Field(description="How long the host keeps things without a client and without unfinished tasks."),
         Expects("a duration with its unit", "12 h"),
     ] = Duration(12 * 3600)
     connect_timeout: Annotated[
@@ -165,6 +165,11 @@ class HostDescription(_Section):
         Field(description="How long each step of a login may wait for the server (not for a person)."),
         Expects("a duration with its unit", "20 s"),
     ] = Duration(20)
+    link: Annotated[
+        Literal["asyncssh", "openssh"],
+        Field(description="What logs in: asyncssh, which needs no program; or openssh, this machine's `ssh`."),
+        Expects("asyncssh or openssh", "openssh"),
+    ] = "asyncssh"
 
 
 class Host(HostDescription):

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import json
 import os
+import select
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +19,7 @@ from simmate_remote.errors import NoSessionError, Remedy, SessionError, SessionS
 from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask, Prompt
 from simmate_remote.session.order import SessionOrder
-from simmate_remote.session.paths import all_sockets, log_path, socket_path
+from simmate_remote.session.paths import all_sockets, log_path, owner_of, socket_path
 from simmate_remote.streams.calls import Caller
 
 START_TIMEOUT = 30.0
@@ -29,13 +31,17 @@ class SessionClient:
     Args:
         host: The host's name.
         caller: The calls of the control socket.
+        connection: That socket.
         started: Whether this process started the session.
+        log: The session's log.
     """
 
-    def __init__(self, host: str, caller: Caller, *, started: bool) -> None:
+    def __init__(self, host: str, caller: Caller, connection: socket.socket, *, started: bool, log: Path) -> None:
         self.host = host
         self.started = started
         self._caller = caller
+        self._connection = connection
+        self._log = log
 
     async def follow(self, ask: Ask | None = None, step: Callable[[str], None] = lambda _: None) -> None:
         """Wait until the session is connected.
@@ -72,6 +78,11 @@ class SessionClient:
         report: dict[str, Any] = await self._caller.call("status")
         return report
 
+    async def there(self) -> dict[str, Any]:
+        """Ask what runs on the host."""
+        report: dict[str, Any] = await self._caller.call("there")
+        return report
+
     async def own(self) -> None:
         """Let the session end with this process."""
         await self._caller.call("own")
@@ -93,21 +104,71 @@ class SessionClient:
         """Have as many workers as the work needs."""
         await self._caller.call("adapt", options=options)
 
+    async def lend(self, target: str, path: str) -> str:
+        """Let processes on the host connect to a Unix socket of this machine.
+
+        Args:
+            target: What it shall be called; small letters, digits and hyphens.
+            path: The socket here. It is lent for as long as the session lives.
+
+        Returns:
+            The path of the socket there that leads to it.
+        """
+        return str(await self._caller.call("lend", target=target, path=path))
+
     def logs(self, names: list[str] | None, last: int, *, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of the host's logs, each with its process's ``name`` and ``text``."""
         return self._caller.items("logs", names=names, last=last, follow=follow)
 
-    async def stop(self, *, end_everything: bool | None = None) -> None:
-        """End the session, and with it what it has on the host, or not; default: unless that is meant to last."""
-        await self._caller.call("stop", end_everything=end_everything)
+    async def stop(self, *, end_everything: bool | None = None) -> bool:
+        """End the session, and with it what it has on the host, or not; default: unless that is meant to last.
 
-    async def wait_stopped(self) -> SimmateRemoteError:
-        """Wait until the session is gone, and give the reason."""
+        Returns:
+            Whether everything on the host has ended.
+        """
+        return bool(await self._caller.call("stop", end_everything=end_everything))
+
+    async def use_agent(self, path: str) -> None:
+        """Let the session use this SSH agent from now on.
+
+        Args:
+            path: The agent's socket.
+        """
+        await self._caller.call("use_agent", path=path)
+
+    async def wait_stopped(self, change: Callable[[dict[str, Any]], None] = lambda _: None) -> SimmateRemoteError:
+        """Wait until the session is gone, and give the reason.
+
+        Args:
+            change: Told of each state that it enters meanwhile, as ``status`` shows it.
+        """
         try:
-            await self._caller.call("ending")
+            async for report in self._caller.items("changes"):
+                change(report)
         except SimmateRemoteError as error:
             return error
         return SessionStoppedError("the session ended", host=self.host)
+
+    def hung_up(self, seconds: float) -> bool:
+        """Wait, without the event loop, for the end of the connection to the session, and give whether it came.
+
+        Args:
+            seconds: How long.
+        """
+        if self.gone:
+            return True
+        watch = select.poll()
+        watch.register(self._connection, 0)  # its end is told in any case
+        return bool(watch.poll(seconds * 1000))
+
+    def death(self) -> SessionStoppedError:
+        """Describe the end of a session that did not say a word of it."""
+        return _death(self.host, self._log)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection to the session has ended, as far as this process has noticed."""
+        return self._caller.closed.is_set()
 
     def close(self) -> None:
         """Let go of the session."""
@@ -179,24 +240,29 @@ async def find_all() -> list[SessionClient]:
 
 
 async def _connect(path: Path, host: str, *, started: bool = False) -> SessionClient | None:
-    def stopped() -> SessionStoppedError:
-        return SessionStoppedError(
-            "the session ended",
-            host=host,
-            remedies=(Remedy(f"simmate-remote connect {host}", "connects again"),),
-            detail=_tail(log_path(path)),
-        )
-
+    log = log_path(path)
     try:
-        _, caller = await asyncio.get_running_loop().create_unix_connection(lambda: Caller(lost=stopped), str(path))
+        transport, caller = await asyncio.get_running_loop().create_unix_connection(
+            lambda: Caller(lost=lambda: _death(host, log)), str(path)
+        )
     except OSError:
         return None
-    return SessionClient(host, caller, started=started)
+    return SessionClient(host, caller, transport.get_extra_info("socket"), started=started, log=log)
+
+
+def _death(host: str, log: Path) -> SessionStoppedError:
+    return SessionStoppedError(
+        "the session process, which holds the connection on this machine, died without a word",
+        host=host,
+        meanwhile="scheduler and workers on the host go on; Dask there drops what only this program wanted",
+        remedies=(Remedy(f"simmate-remote connect {host}", "finds them again"),),
+        detail=_tail(log),
+    )
 
 
 def _start(path: Path, host: Host) -> bool:
     """Start a session process; give whether it is the one, or another was quicker."""
-    request = {"socket": str(path), "host": dataclasses.asdict(SessionOrder.of(host))}
+    request = {"socket": str(path), "host": dataclasses.asdict(SessionOrder.of(host, owner_of(host)))}
     log = os.open(log_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(

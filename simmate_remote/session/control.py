@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
 from simmate_remote.link import Prompt
@@ -17,6 +17,9 @@ from simmate_remote.session.session import Session
 from simmate_remote.session.state import State
 from simmate_remote.streams.calls import Caller
 from simmate_remote.version import __version__
+
+if TYPE_CHECKING:
+    from simmate_remote.cluster.cluster import HostCluster
 
 PATIENCE_FOR_OWNER = 30.0
 PATIENCE_FOR_ANSWERER = 15.0
@@ -33,7 +36,7 @@ class Control:
     """
 
     def __init__(self, host: SessionOrder) -> None:
-        self.session = Session(host, self._ask, self._tell_clients)
+        self.session = Session(host, self)
         self.clients: set[ControlClient] = set()
         self._answerer_came = asyncio.Event()
         self._owner_timer: asyncio.TimerHandle | None = None
@@ -53,7 +56,7 @@ class Control:
         self._answerer_came.set()
         self._answerer_came = asyncio.Event()
 
-    async def _tell_clients(self) -> None:
+    async def tell_end(self) -> None:
         waiting = [client.noticed.wait() for client in self.clients if client.waits_for_end]
         if waiting:
             with contextlib.suppress(TimeoutError):
@@ -68,10 +71,16 @@ class Control:
         error = SessionStoppedError(why, host=self.session.host.name)
         self._ending = asyncio.ensure_future(self.session.stop(error=error))
 
-    async def _ask(self, prompt: Prompt) -> str | None:
+    def somebody_answers(self) -> bool:
+        return any(client.answers for client in self.clients)
+
+    async def somebody_came(self) -> None:
+        await self._answerer_came.wait()
+
+    async def ask(self, prompt: Prompt) -> str | None:
         """Ask the person behind the client that came last; nobody is there: nobody can be asked."""
         progress = self.session.progress
-        if not any(client.answers for client in self.clients):
+        if not self.somebody_answers():
             try:
                 await asyncio.wait_for(self._answerer_came.wait(), PATIENCE_FOR_ANSWERER)
             except TimeoutError:
@@ -108,9 +117,12 @@ class ControlClient(Caller):
             "scale",
             "adapt",
             "logs",
+            "lend",
             "stop",
-            "ending",
+            "changes",
             "notice",
+            "use_agent",
+            "there",
         )
         super().__init__({name: getattr(self, name) for name in names})
         self.order = 0
@@ -146,27 +158,27 @@ class ControlClient(Caller):
             "pid": os.getpid(),
             "version": __version__,
             "lasting": session.lasting,
-            "lease": session.lease,
+            "lease": session.host.lease,
             "ssh": session.host.ssh,
             "warnings": remote.warnings,
-            "events": session.events,
+            "events": session.dask.deaths,
         }
         if remote.launched is not None:
             report["python"] = {"executable": remote.launched.executable, "version": list(remote.launched.python)}
             report["hostname"] = remote.launched.hostname
-        if session.progress.state is State.CONNECTED:
-            cluster = await session.cluster()
-            workers = cluster.scheduler_info["workers"].values()
+            report["found"] = remote.found
+        if (cluster := await self._cluster()) is not None:
+            connected = session.progress.state is State.CONNECTED
             report |= {
-                "scheduler": session.address,
+                "scheduler": session.dask.address,
                 "scheduler_there": cluster.scheduler.contact_address,
-                "dashboard": session.gate.link if session.gate else None,
+                "dashboard": session.dask.gate.link if session.dask.gate else None,
                 "workers": [
                     {"name": each["name"], "threads": each["nthreads"], "memory": each["memory_limit"]}
-                    for each in workers
+                    for each in cluster.scheduler_info["workers"].values()
                 ],
-                "tasks": await self._counts(),
-                "said": session.plan.said if session.plan else None,
+                "tasks": await self._counts() if connected else None,
+                "said": session.dask.plan.said if session.dask.plan else None,
             }
         return report
 
@@ -175,8 +187,21 @@ class ControlClient(Caller):
         self.answers = answers
         if answers:
             self._control.answerer_came()
-        async for step in self._session.progress.follow():
-            yield step
+        try:
+            async for step in self._session.progress.follow():
+                yield step
+        finally:
+            # Its person now does something else in the terminal.
+            self.answers = False
+
+    def use_agent(self, path: str) -> None:
+        """Use this SSH agent from now on: the one of the shell that started the session may be gone."""
+        os.environ["SSH_AUTH_SOCK"] = path
+
+    async def there(self) -> dict[str, Any]:
+        """Say what runs on the host, as its keeper tells it."""
+        report: dict[str, Any] = await self._session.remote.keeper.call("report")
+        return report
 
     def own(self) -> None:
         """Let the session end with this client."""
@@ -188,19 +213,19 @@ class ControlClient(Caller):
 
     async def access(self) -> dict[str, Any]:
         """Give what a Dask client needs: the address here, and a certificate for it."""
-        session = self._session
-        assert session.certificates is not None
+        dask = self._session.dask
+        assert dask.certificates is not None
         return {
-            "address": session.address,
-            "security": session.certificates.client(),
-            "dashboard": session.gate.link if session.gate else None,
-            "warnings": session.remote.warnings,
-            "said": session.plan.said if session.plan else None,
+            "address": dask.address,
+            "security": dask.certificates.client(),
+            "dashboard": dask.gate.link if dask.gate else None,
+            "warnings": self._session.remote.warnings,
+            "said": dask.plan.said if dask.plan else None,
         }
 
     async def scale(self, n: int, memory: str | None = None, cores: int | None = None) -> None:
         """Have so many workers."""
-        cluster = await self._session.cluster()
+        cluster = await self._session.dask.cluster()
         if cluster._adaptive is not None:  # noqa: SLF001 - Dask's own widget does the same
             cluster._adaptive.stop()  # noqa: SLF001
         cluster.scale(n, memory=memory, cores=cores)
@@ -208,28 +233,30 @@ class ControlClient(Caller):
 
     async def adapt(self, options: dict[str, Any]) -> None:
         """Have as many workers as the work needs."""
-        cluster = await self._session.cluster()
-        cluster.adapt(**{"maximum": self._session.most_workers, **options})
+        cluster = await self._session.dask.cluster()
+        cluster.adapt(**{"maximum": self._session.dask.most_workers, **options})
+
+    async def lend(self, target: str, path: str) -> str:
+        """Let processes on the host connect to a Unix socket of this machine."""
+        return await self._session.remote.lend(target, path)
 
     def logs(self, names: list[str] | None, last: int, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of the host's logs."""
         return self._session.remote.read_logs(names, last, follow=follow)
 
-    async def ending(self) -> None:
-        """Wait for the end of the session, and raise its reason; the answer to whoever waits for work there."""
+    async def changes(self) -> AsyncIterator[dict[str, Any]]:
+        """Yield the states that the session enters, and raise why it stopped, for whoever waits for work there."""
         self.waits_for_end = True
-        await self._session.progress.wait_stopped()
-        raise self._session.progress.error or SessionStoppedError(
-            "the session was stopped", host=self._session.host.name
-        )
+        async for report in self._session.progress.changes():
+            yield report
 
     def notice(self) -> None:
         """Learn that the client has dealt with the end."""
         self.noticed.set()
 
-    async def stop(self, end_everything: bool | None) -> None:
-        """End the session."""
-        await self._session.stop(end_everything=end_everything)
+    async def stop(self, end_everything: bool | None) -> bool:
+        """End the session, and give whether everything on the host has ended too."""
+        return await self._session.stop(end_everything=end_everything)
 
     async def take_leave(self) -> None:
         """Close the connection, once the calls under way have been answered: why the session ended is among them."""
@@ -238,6 +265,17 @@ class ControlClient(Caller):
         self.close()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.closed.wait(), PATIENCE_FOR_LAST_WORDS)
+
+    async def _cluster(self) -> HostCluster | None:
+        """Give the cluster, once it is there; None if the session is not connected and it is not there yet."""
+        wanted = asyncio.ensure_future(self._session.dask.cluster())
+        left = asyncio.create_task(self._session.progress.wait_left(State.CONNECTED))
+        try:
+            await asyncio.wait({wanted, left}, return_when=asyncio.FIRST_COMPLETED)
+            return wanted.result() if wanted.done() and not wanted.cancelled() else None
+        finally:
+            wanted.cancel()
+            left.cancel()
 
     async def _counts(self) -> dict[str, int] | None:
         """Ask the scheduler's pages for the numbers of tasks; None if it does not answer soon."""

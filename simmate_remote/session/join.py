@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import AsyncIterator, Callable
 
 from simmate_remote.errors import SimmateRemoteError
@@ -32,6 +33,8 @@ async def join(
     async with undone_on_failure(client, step):
         if client.started:
             await client.own()
+        elif agent := os.environ.get("SSH_AUTH_SOCK"):
+            await client.use_agent(agent)
         await client.follow(ask, step)
         if lasting:
             await client.last()

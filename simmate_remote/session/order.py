@@ -6,7 +6,9 @@ The session process has to be at the host as soon as it can; reading YAML and ch
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from simmate_remote.link.base import Destination
 
 if TYPE_CHECKING:
     from simmate_remote.inventory.models import Host
@@ -28,6 +30,8 @@ class SessionOrder:
         lease: Seconds.
         lease_text: The same in words.
         connect_timeout: Seconds.
+        link: The kind of link.
+        owner: Whose streams those of its session are, for the keeper: this user's, from this machine, to this host.
     """
 
     name: str
@@ -41,9 +45,11 @@ class SessionOrder:
     lease: float
     lease_text: str
     connect_timeout: float
+    link: Literal["asyncssh", "openssh"]
+    owner: str
 
     @classmethod
-    def of(cls, host: Host) -> Self:
+    def of(cls, host: Host, owner: str) -> Self:
         """Take over what the inventory says."""
         return cls(
             name=host.name,
@@ -57,4 +63,23 @@ class SessionOrder:
             lease=float(host.lease),
             lease_text=str(host.lease),
             connect_timeout=float(host.connect_timeout),
+            link=host.link,
+            owner=owner,
+        )
+
+    def destination(self, *, impatient: bool = False) -> Destination:
+        """Give where a login goes.
+
+        Args:
+            impatient: Whether to knock again each second while nothing answers.
+        """
+        return Destination(
+            host=self.name,
+            ssh=self.ssh,
+            config=self.ssh_config,
+            keepalive_interval=self.keepalive_interval,
+            keepalive_tries=self.keepalive_tries,
+            connect_timeout=self.connect_timeout,
+            link=self.link,
+            impatient=impatient,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
+import socket
 import stat
 import tempfile
 from pathlib import Path
@@ -51,8 +53,23 @@ def all_sockets() -> list[Path]:
     return sorted(runtime_folder().glob("*.sock"))
 
 
-def log_path(socket: Path) -> Path:
-    """Give the log of the session with this socket."""
+def log_path(control: Path) -> Path:
+    """Give the log of the session with this control socket."""
     folder = platformdirs.user_state_path("simmate-remote") / "sessions"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder / f"{socket.stem}.log"
+    return folder / f"{control.stem}.log"
+
+
+def owner_of(host: Host) -> str:
+    """Give the name under which the keeper of a host knows the sessions that this user makes on this machine.
+
+    Machines may share a name, and even a home folder: a random number tells them apart.
+    """
+    file = platformdirs.user_state_path("simmate-remote") / f"machine-{socket.gethostname()}"
+    try:
+        number = file.read_text()
+    except FileNotFoundError:
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        number = secrets.token_hex(8)
+        file.write_text(number)
+    return f"{socket.gethostname()}/{number}/{socket_path(host).stem}"[:200]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any, Self
 
@@ -12,14 +13,21 @@ from distributed.core import Status, rpc
 from distributed.deploy.cluster import Cluster
 from tornado.ioloop import IOLoop
 
-from simmate_remote.cluster.timeouts import raise_timeouts
+from simmate_remote.cluster.timeouts import LONGEST_OUTAGE, raise_timeouts
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
 from simmate_remote.inventory import Host, load_host
 from simmate_remote.link import Ask
 from simmate_remote.session.client import SessionClient
 from simmate_remote.session.join import join
+from simmate_remote.session.state import change_in_words
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_FOR_REASON = 5.0
+PATIENCE_FOR_DEATH = 0.25
+"""Seconds between the ends of two connections of one process that was killed: the kernel closes them in a row."""
+
+PATIENCE_FOR_LEFTOVERS = 30.0
 
 
 class RemoteCluster(Cluster):  # type: ignore[misc]
@@ -41,6 +49,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         host: The name of a host, or a :class:`simmate_remote.inventory.Host`.
         ask: Answers what the login asks (password, code, host key); default: the terminal, if there is one.
         step: Told what is being done while it connects.
+        notice: Told when the host cannot be reached any more, and when it can again; default: a warning in the log.
         outlive: Let a session that is made outlive this process, as ``simmate-remote connect`` does.
         asynchronous: Whether it is used with ``async with`` and ``await``.
         loop: The event loop to use; for Dask's own use.
@@ -58,6 +67,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         *,
         ask: Ask | None = None,
         step: Callable[[str], None] = lambda _: None,
+        notice: Callable[[str], None] | None = None,
         outlive: bool = False,
         asynchronous: bool = False,
         loop: IOLoop | None = None,
@@ -67,12 +77,13 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         self.ended: SimmateRemoteError | None = None
         self._ask = ask
         self._step = step
+        self._notice = notice or self._warn
+        self._closing = False
         self._outlive = outlive
         self._session: SessionClient | None = None
         self._owner = False
         self._access: dict[str, Any] = {}
         self._watching: asyncio.Task[None] | None = None
-        self.status: Status
         if loop is None and asynchronous:
             loop = IOLoop.current()
         super().__init__(
@@ -99,7 +110,9 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
             self._access = await self._session.access()
             self.security = Security(**self._access["security"])
             self.scheduler_comm = rpc(
-                self._access["address"], connection_args=self.security.get_connection_args("client")
+                self._access["address"],
+                connection_args=self.security.get_connection_args("client"),
+                timeout=LONGEST_OUTAGE,
             )
             self._watching = asyncio.create_task(self._watch())
             await self._unless_it_ends(super()._start())
@@ -108,6 +121,7 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
             raise
 
     async def _close(self) -> None:
+        self._closing = True
         if self.status == Status.closed:
             return
         if self._watching is not None and self._watching is not asyncio.current_task():
@@ -119,17 +133,40 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
             session, self._session = self._session, None
             if self._owner:
                 with contextlib.suppress(SimmateRemoteError):
-                    await session.stop()
+                    await (self._end_leftovers() if session.gone else session.stop())
             session.close()
             await session.wait_closed()
         self.status = Status.closed
 
     def close(self, timeout: float | None = None) -> Any:
         """Let go of the session; end everything on the host if this object made the session."""
+        self._closing = True
         outcome = super().close(timeout)
         if not self.asynchronous:
             self._loop_runner.stop()
         return outcome
+
+    @property
+    def status(self) -> Status:
+        """Where it stands, in Dask's terms; closed as soon as its session is gone.
+
+        A client whose connection ends looks here at that very moment: whether it cancels everything and dials in
+        vain for a minute, or closes and leaves its futures with the reason, depends on this answer.
+        """
+        if self._status is Status.running and not self._closing and self._session_is_gone():
+            return Status.closed
+        return self._status
+
+    @status.setter
+    def status(self, status: Status) -> None:
+        self._status = status
+
+    @property
+    def scheduler_address(self) -> str:
+        """The scheduler's address on this machine."""
+        for client in self._clients():
+            client.rpc.timeout = LONGEST_OUTAGE
+        return str(super().scheduler_address)
 
     def __await__(self) -> Generator[Any, Any, Self]:
         async def start() -> Self:
@@ -208,14 +245,57 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
     async def _watch(self) -> None:
         """Let whatever waits for this cluster know when its session is gone."""
         assert self._session is not None
-        self.ended = error = await self._session.wait_stopped()
-        for client in list(Client._instances):  # noqa: SLF001 - Dask keeps no public list of them
-            if client.cluster is self:
-                for state in list(client.futures.values()):
-                    if state.status == "pending":
-                        state.set_error(error, None)
-        self._session.notice_end()
-        self._owner = False
+        before: dict[str, Any] | None = None
+
+        def change(report: dict[str, Any]) -> None:
+            nonlocal before
+            self._notice(f"{self.host.name}: {change_in_words(report, before)}")
+            before = report
+
+        error = await self._session.wait_stopped(change)
+        self._end(error)
+        if not self._session.gone:
+            self._session.notice_end()
+            self._owner = False
+
+    def _session_is_gone(self) -> bool:
+        """Say whether the session is gone; where a client has just lost its connection, wait a moment to know it."""
+        if self.ended is None and self._session is not None:
+            broken = any(
+                client.status == "running" and client.scheduler_comm and client.scheduler_comm.comm.closed()
+                for client in self._clients()
+            )
+            if broken and self._session.hung_up(PATIENCE_FOR_DEATH):
+                self._end(self._session.death())
+        return self.ended is not None
+
+    def _end(self, error: SimmateRemoteError) -> None:
+        """Give the reason to all that waits; only the first one counts."""
+        if self.ended is not None:
+            return
+        self.ended = error
+        for client in self._clients():
+            for key, state in list(client.futures.items()):
+                if state.status in ("pending", "finished"):
+                    # Out of the client's hands: when it closes it cancels what it knows, and the reason would be lost.
+                    del client.futures[key]
+                    state.set_error(error, None)
+
+    def _clients(self) -> list[Client]:
+        # Dask keeps no public list of them.
+        return [client for client in list(Client._instances) if client.cluster is self]  # noqa: SLF001
+
+    async def _end_leftovers(self) -> None:
+        """End what a session of this object's left on the host when it was killed."""
+        async with asyncio.timeout(PATIENCE_FOR_LEFTOVERS):
+            successor = await join(self.host, lasting=False)
+        try:
+            await successor.stop()
+        finally:
+            successor.close()
+
+    def _warn(self, text: str) -> None:
+        logger.warning("%s", text)
 
 
 def _terminal() -> Ask | None:

@@ -4,20 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
 from simmate_remote.environment.versions import COMPARED, compare
-from simmate_remote.errors import KeeperError, Remedy, SchedulerError, SimmateRemoteError, WorkersError
+from simmate_remote.errors import (
+    ForbiddenByServerError,
+    KeeperError,
+    LinkLostError,
+    Remedy,
+    SchedulerError,
+    SimmateRemoteError,
+    WorkersError,
+)
+from simmate_remote.keeper.carriers import MoreCarriers
 from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
-from simmate_remote.link import Ask, Destination, Link
+from simmate_remote.link import Ask, Link, Prompt
+from simmate_remote.session.lending import Lendings
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller, Handler
 from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
 
+logger = logging.getLogger(__name__)
+
 NURSERY = "simmate_remote.cluster.host.nursery"
+FIRST_LEASE = 10.0
+"""Seconds that a new keeper stays without us, until all is there and the host's own lease counts."""
+
 GOODBYE_TIMEOUT = 30.0
+HASTY_GOODBYE_TIMEOUT = 5.0
+LINK_AFTER_CARRIER = 0.5
+"""Seconds within which the loss of a link is told after that of its carriers: which of them is first is chance."""
+
+SECOND_CARRIER_TIMEOUT = 10.0
+"""Seconds for another carrier over a link that may itself be dead without a word."""
 
 
 class RemoteHost:
@@ -26,21 +48,38 @@ class RemoteHost:
     Args:
         host: What the inventory says.
         ended: Called when a process of ours on the host ends by itself, with its name and the end of its log.
+        everything_ends: Called when everything on the host is about to end, with the reason.
+
+    Attributes:
+        found: What was on the host, or had been, when this session came, for people; None: nothing.
+        silent: Whether the host has left a question unanswered for a while, or had when its carriers were lost.
+        asked_a_person: Whether the login needed one, so that another one is not made lightly.
     """
 
-    def __init__(self, host: SessionOrder, ended: Callable[[str, int | None, str], None]) -> None:
+    def __init__(
+        self,
+        host: SessionOrder,
+        ended: Callable[[str, int | None, str], None],
+        everything_ends: Callable[[str], None],
+    ) -> None:
         self.host = host
         self.warnings: list[str] = []
         self.about: dict[str, Any] = {}
-        self.found_lease = 0.0
+        self.found: dict[str, Any] | None = None
         self.launched: Launched | None = None
-        self.conversation = Conversation(first=True)
+        self.asked_a_person = False
+        self.lendings = Lendings()
+        self.conversation = Conversation(first=True, accept=self.lendings.accept, owner=host.owner)
         self.conversation.carriers_changed = self._carriers_changed
-        self.unreachable = asyncio.Event()
         self.link: Link | None = None
+        self.silent = False
+        self._news = asyncio.Event()
         self._keeper: Caller | None = None
+        self._more_carriers: MoreCarriers | None = None
+        self._farewells: set[asyncio.Task[None]] = set()
         self._reaching = asyncio.Lock()
         self._ended = ended
+        self._everything_ends = everything_ends
 
     @property
     def keeper(self) -> Caller:
@@ -49,52 +88,153 @@ class RemoteHost:
             raise KeeperError("the keeper has not been reached yet", host=self.host.name)
         return self._keeper
 
+    @property
+    def connected(self) -> bool:
+        """Whether anything is being carried."""
+        return bool(self.conversation.carriers)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait for a condition that a change of carriers brings about."""
+        while not condition():
+            await self._news.wait()
+
     async def log_in(self, ask: Ask) -> None:
         """Make the one login."""
-        host = self.host
-        destination = Destination(
-            host=host.name,
-            ssh=host.ssh,
-            config=host.ssh_config,
-            keepalive_interval=host.keepalive_interval,
-            keepalive_tries=host.keepalive_tries,
-            connect_timeout=host.connect_timeout,
-        )
+        self.link = await self._log_in(ask, impatient=False)
+
+    async def _log_in(self, ask: Ask | None, *, impatient: bool) -> Link:
         # Here and not above: its import takes a quarter of a second, and the control socket is open by now.
         from simmate_remote.link import connect
 
-        self.link = await connect(destination, ask)
+        async def answer(prompt: Prompt) -> str | None:
+            assert ask is not None
+            self.asked_a_person = self.asked_a_person or prompt.kind != "host-key"
+            return await ask(prompt)
 
-    async def reach_keeper(self, lease: float) -> None:
-        """Start the keeper, or find it.
+        return await connect(self.host.destination(impatient=impatient), answer if ask is not None else None)
 
-        Args:
-            lease: Seconds that a new keeper keeps everything without a client, until it is told otherwise.
-        """
+    async def reach_keeper(self) -> None:
+        """Start the keeper, or find it."""
         async with self._reaching:
-            await self._reach_keeper(lease)
+            await self._reach_keeper()
 
-    async def _reach_keeper(self, lease: float) -> None:
+    async def _reach_keeper(self) -> None:
         assert self.link is not None
-        host = self.host
-        keepalive = Keepalive(host.keepalive_interval, host.keepalive_tries)
-        environment = host.workers.get("environment") or {}
-        request = LaunchRequest(
-            folder=host.folder,
-            python=host.python,
-            lease=lease,
-            distributions=COMPARED,
-            keepalive=keepalive,
-            process=ProcessRequest("nursery", NURSERY, environment),
-        )
-        self.launched = await launch(self.link, self.conversation, request, self._check)
-        handlers: dict[str, Handler] = {"process_ended": self._process_ended, "process_event": self._process_event}
-        lost = lambda: KeeperError("the connection to the keeper was lost", host=host.name)  # noqa: E731 - a thunk
+        self.launched = await launch(self.link, self.conversation, self._request(start=True), self._check)
+        self.warnings += self.launched.warnings
+        handlers: dict[str, Handler] = {
+            "process_ended": self._process_ended,
+            "process_event": self._process_event,
+            "everything_ends": self._everything_ends,
+        }
+        lost = lambda: KeeperError("the connection to the keeper was lost", host=self.host.name)  # noqa: E731 - a thunk
         _, self._keeper = self.conversation.open("control", lambda: Caller(handlers, lost=lost))
         self.about = await self.keeper.call("describe")
+        self.found = self._account()
+        self._add_carriers(self.link)
         if not self.launched.started:
-            self.found_lease = float(self.about["lease"])
-            await self.keeper.call("forget_lost_conversations")
+            await self.keeper.call("forget_lost_conversations", owner=self.host.owner)
+
+    def _account(self) -> dict[str, Any] | None:
+        assert self.launched is not None
+        if not self.launched.started:
+            return {"since": self.about["since"], **self.about["meanwhile"]}
+        previous = self.launched.previous
+        # What somebody ended on purpose is no news.
+        return None if previous is None or previous.kind == "stopped" else previous._asdict()
+
+    async def why_lost(self) -> str:
+        """Say why the carriers were lost."""
+        assert self.link is not None
+        lost = asyncio.create_task(self.link.wait_lost())
+        await asyncio.wait({lost}, timeout=LINK_AFTER_CARRIER)
+        if not lost.cancel():
+            return lost.result().what
+        if self.silent:
+            return "the link was lost: the host does not answer any more"
+        return "the connection to the keeper on the host was lost"
+
+    async def come_back(self, ask: Ask | None) -> None:
+        """Let every stream go on: over another carrier of the link if it lives, or over another login.
+
+        Args:
+            ask: Answers what the login asks; None: nobody can be asked.
+
+        Raises:
+            KeeperGoneError: There is nothing on the host any more to which the streams could go on.
+            SimmateRemoteError: It did not work now.
+        """
+        if self.link is not None and not self.silent:
+            lost = asyncio.create_task(self.link.wait_lost())
+            await asyncio.wait({lost}, timeout=LINK_AFTER_CARRIER)
+            if not lost.cancel():
+                logger.info("%s", lost.result().what)
+            else:
+                with contextlib.suppress(LinkLostError, ForbiddenByServerError, TimeoutError):
+                    async with asyncio.timeout(SECOND_CARRIER_TIMEOUT):
+                        await self._carry(self.link)
+                        return
+        link = await self._log_in(ask, impatient=True)
+        old, self.link = self.link, link
+        if old is not None:
+            farewell = asyncio.create_task(old.close())
+            self._farewells.add(farewell)
+            farewell.add_done_callback(self._farewells.discard)
+        await self._carry(link)
+
+    async def _carry(self, link: Link) -> None:
+        """Let the conversation go on over this link alone."""
+        if self._more_carriers is not None:
+            await self._more_carriers.close()
+        self.conversation.keep_only(())
+        await self._attach(link)
+        self._add_carriers(link)
+
+    async def _attach(self, link: Link) -> None:
+        await launch(link, self.conversation, self._request(start=False), lambda _: None)
+
+    def _add_carriers(self, link: Link) -> None:
+        keepalive = Keepalive(self.host.keepalive_interval, self.host.keepalive_tries)
+        socket = f"{self.about['runtime']}/carrier"
+        self._more_carriers = MoreCarriers(link, self.conversation, keepalive, socket, lambda: self._attach(link))
+        self._more_carriers.start()
+
+    def _request(self, *, start: bool) -> LaunchRequest:
+        host = self.host
+        return LaunchRequest(
+            folder=host.folder,
+            python=host.python,
+            lease=FIRST_LEASE,
+            distributions=COMPARED,
+            keepalive=Keepalive(host.keepalive_interval, host.keepalive_tries),
+            process=ProcessRequest("nursery", NURSERY, host.workers.get("environment") or {}),
+            start=start,
+        )
+
+    async def unless_lost(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something that needs the link, which would wait for ever if the link were lost.
+
+        Raises:
+            LinkLostError: It was lost.
+            KeeperError: The keeper was.
+        """
+        assert self.link is not None
+        doing = asyncio.ensure_future(work)
+        lost = asyncio.create_task(self.link.wait_lost())
+        gone = asyncio.create_task(self.until(lambda: self.conversation.begun and not self.connected))
+        await asyncio.wait({doing, lost, gone}, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not doing.done():
+            await asyncio.wait({doing, lost}, timeout=LINK_AFTER_CARRIER, return_when=asyncio.FIRST_COMPLETED)
+        if not doing.done():
+            doing.cancel()
+            await asyncio.wait({doing})
+            if lost.done():
+                raise lost.result()
+            lost.cancel()
+            raise KeeperError("the keeper on the host died while it was being reached", host=self.host.name)
+        lost.cancel()
+        await doing
 
     async def start_child(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
         """Start a scheduler or a nanny, unless it lives, and give what it says of itself."""
@@ -122,26 +262,40 @@ class RemoteHost:
             raise await self._did_not_start(SchedulerError, "nursery", error) from error
         return listing
 
+    async def lend(self, target: str, path: str) -> str:
+        """Let processes on the host connect to a Unix socket of this machine, and give the path of theirs."""
+        self.lendings.add(target, path)
+        return str(await self.keeper.call("lend", target=target))
+
     def read_logs(self, names: list[str] | None, last: int, *, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of the logs there."""
         return self.keeper.items("read_logs", names=names, last=last, follow=follow)
 
-    async def end_everything(self) -> None:
-        """End all that is ours on the host, and wait until it has ended."""
-        with contextlib.suppress(SimmateRemoteError, TimeoutError):
-            async with asyncio.timeout(GOODBYE_TIMEOUT):
-                # A keeper that is just being started has to be reached first, or it would outlive us.
-                async with self._reaching:
-                    reached = self._keeper is not None
-                if reached:
-                    await self.keeper.call("stop", reason="a session asked for it")
-                    await self.unreachable.wait()
+    async def end_everything(self) -> bool:
+        """End all that is ours on the host, wait until it has ended, and give whether it did."""
+        # A keeper that is just being started has to be reached first, or it would outlive us.
+        async with self._reaching:
+            reached = self._keeper is not None
+        if not reached:
+            return True
+        try:
+            async with asyncio.timeout(GOODBYE_TIMEOUT if self.connected else HASTY_GOODBYE_TIMEOUT):
+                await self.keeper.call("stop", reason="a session asked for it")
+                await self.until(lambda: not self.connected)
+        except (SimmateRemoteError, TimeoutError) as error:
+            logger.warning("the host could not be told to end everything: %s", error)
+            return False
+        return True
 
     async def leave(self) -> None:
         """End the login; what runs on the host goes on for as long as its lease."""
+        if self._more_carriers is not None:
+            await self._more_carriers.close()
         self.conversation.close("the session ended")
         if self.link is not None:
             await self.link.close()
+        if self._farewells:
+            await asyncio.wait(self._farewells)
 
     async def _did_not_start(
         self, kind: type[SchedulerError | WorkersError], name: str, error: KeeperError
@@ -161,8 +315,10 @@ class RemoteHost:
         )
 
     def _carriers_changed(self) -> None:
-        if not self.conversation.carriers:
-            self.unreachable.set()
+        if self.connected:
+            self.silent = self.conversation.silent
+        self._news.set()
+        self._news = asyncio.Event()
 
     def _check(self, found: Launched) -> None:
         assert self.link is not None

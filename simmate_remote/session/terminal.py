@@ -43,6 +43,9 @@ def _ask(prompt: Prompt, ending: int) -> str | None:
     try:
         if prompt.detail:
             os.write(terminal, prompt.detail.rstrip().encode() + b"\n")
+        if prompt.kind == "notice":
+            os.write(terminal, prompt.text.encode() + b"\n")
+            return None
         with _echo(terminal, wanted=prompt.echo):
             os.write(terminal, prompt.text.encode())
             ready, _, _ = select.select([terminal, ending], [], [])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from simmate_remote.cli.log_printer import LogPrinter
 from simmate_remote.cli.progress import RunProgress
-from simmate_remote.cli.reports import describe_event, print_session, since
+from simmate_remote.cli.reports import describe_event, describe_found, print_session, since
 from simmate_remote.workflows.watching import Update
 
 pieces = st.lists(st.tuples(st.sampled_from(["scheduler", "worker-0"]), st.text(min_size=1)), max_size=8)
@@ -70,7 +70,7 @@ def test_a_session_that_waits_for_a_person(capsys: pytest.CaptureFixture[str]) -
     print_session({**report, "warnings": ["numpy is \x1b old"]})
     said = capsys.readouterr().out
     assert said.startswith("lab[b]: waiting for you since ")
-    assert "the terminal that connects" in said
+    assert "simmate-remote connect lab[b] asks for it" in said
     assert "numpy is \\x1b old" in said
 
 
@@ -90,3 +90,24 @@ def test_progress_in_lines(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert lines[-1] == "relax: on worker-1, attempt 2, since a worker died"
     assert len(lines) == 3 + 10 + 1
+
+
+def test_what_a_session_found_is_said_with_what_went_on_meanwhile() -> None:
+    now = time.time()
+    living = {
+        "since": now - 7200,
+        "alone_since": now - 3600,
+        "alone_until": now - 60,
+        "events": [{"time": now - 1800, "what": "worker-0 died (exit code -9)"}],
+        "finished": 12,
+        "erred": 1,
+    }
+    first, alone, event = describe_found(living)
+    assert "there since" in first
+    assert "(1 h) until" in alone
+    assert alone.endswith("12 tasks finished, 1 failed")
+    assert event.endswith("worker-0 died (exit code -9)")
+    gone = {"kind": "rebooted", "since": now - 7200, "ended": now - 60, "text": "the host was rebooted", "detail": ""}
+    (line,) = describe_found(gone)
+    assert "is gone, and was started afresh: the host was rebooted" in line
+    assert not list(describe_found(None))
