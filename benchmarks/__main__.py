@@ -7,49 +7,52 @@ import datetime as dt
 import os
 import platform
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import asyncssh
 import distributed
 
-from benchmarks import cold_connect, tasks
-from benchmarks.cold_connect import lab_host
-from benchmarks.pairs import table
-from simmate_remote import RemoteCluster
+from benchmarks import adopt, calls, cold_connect, idle, lab_host, logins, outage, raw, tasks
+from benchmarks.pairs import Comparison, Figure, table
 from tests.lab import Lab
 
-
-def count_logins(lab: Lab) -> int:
-    """Count in sshd's log the logins of a session that computes something."""
-    from distributed import Client
-
-    mark = lab.mark()
-    with RemoteCluster(lab_host(lab)) as cluster, Client(cluster) as client:
-        client.gather(client.map(abs, range(100)))
-    return lab.logins(mark)
+BENCHMARKS: dict[str, Callable[[Lab, int], Sequence[Comparison | Figure]]] = {
+    "connect": cold_connect.measure,
+    "tasks": tasks.measure,
+    "logins": logins.measure,
+    "bulk": partial(raw.measure_bulk, delay=0),
+    "bulk-50": partial(raw.measure_bulk, delay=50),
+    "byte": raw.measure_round_trip,
+    "submit": calls.measure_submit,
+    "gather": partial(calls.measure_gather, delay=0),
+    "gather-50": partial(calls.measure_gather, delay=50),
+    "adopt": adopt.measure,
+    "idle": idle.measure,
+    "outage": outage.measure,
+}
 
 
 def main() -> None:
     """Run the benchmarks."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=7, help="pairs that count, for each benchmark")
-    parser.add_argument("--only", choices=["connect", "tasks", "logins"], help="run one of them")
+    parser.add_argument("--only", choices=list(BENCHMARKS), action="append", help="run this one; may be repeated")
+    parser.add_argument("--link", choices=lab_host.LINKS, default=lab_host.LINKS[0], help="the kind of link of ours")
     options = parser.parse_args()
     if missing := Lab.missing():
         sys.exit(f"the lab cannot be had: {missing[0]}; this would enable it: {missing[1]}")
-    found = []
+    lab_host.use_link(options.link)
+    found: list[Comparison | Figure] = []
     with Lab.up() as lab:
-        if options.only in (None, "connect"):
-            found.append(cold_connect.measure(lab, options.runs))
-        if options.only in (None, "tasks"):
-            found.append(tasks.measure(lab, options.runs))
-        logins = count_logins(lab) if options.only in (None, "logins") else None
+        for name in options.only or BENCHMARKS:
+            found += BENCHMARKS[name](lab, options.runs)
     print(
         f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {os.cpu_count()} cores, Linux {platform.release()}, "
-        f"Python {platform.python_version()}, distributed {distributed.__version__}, asyncssh {asyncssh.__version__}\n"
+        f"Python {platform.python_version()}, distributed {distributed.__version__}, asyncssh {asyncssh.__version__}, "
+        f"link: {options.link}\n"
     )
     print(table(found))
-    if logins is not None:
-        print(f"\nSSH logins per session, counted in sshd's log: {logins}")
 
 
 if __name__ == "__main__":

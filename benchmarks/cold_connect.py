@@ -9,8 +9,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from benchmarks.lab_host import lab_host
 from benchmarks.pairs import Comparison, compare
-from simmate_remote.inventory import Host, Workers
 from tests.lab import Lab
 
 OURS = """
@@ -52,13 +52,7 @@ if __name__ == "__main__":
 """
 
 
-def lab_host(lab: Lab) -> Host:
-    """Describe the lab's machine with two workers."""
-    workers = Workers(count=2, threads=1)
-    return Host(name="lab-box", ssh="lab-box", ssh_config=lab.ssh_config, python=str(lab.python), workers=workers)
-
-
-def measure(lab: Lab, runs: int) -> Comparison:
+def measure(lab: Lab, runs: int) -> list[Comparison]:
     """Compare the two."""
     host = lab_host(lab).model_dump_json()
     user, key = _login(lab)
@@ -72,15 +66,8 @@ def measure(lab: Lab, runs: int) -> Comparison:
                 [sys.executable, "-c", STOCK, lab.address, user, key, str(lab.known_hosts), str(lab.python)]
             )
 
-    return compare(
-        "cold connect to first result",
-        ours,
-        stock,
-        runs=runs,
-        unit="s",
-        what="SSHCluster, no TLS, no firewall",
-        at_most=0.6,
-    )
+    what = "SSHCluster, no TLS, no firewall"
+    return [compare("cold connect to first result", ours, stock, runs=runs, unit="s", what=what, at_most=0.6)]
 
 
 def _login(lab: Lab) -> tuple[str, str]:

@@ -35,6 +35,23 @@ class Comparison:
     what: str
 
 
+@dataclass(frozen=True)
+class Figure:
+    """Something that is measured alone.
+
+    Args:
+        name: What it is.
+        value: How much.
+        unit: Of the value.
+        at_most: It must be no larger; None: it is only told.
+    """
+
+    name: str
+    value: float
+    unit: str
+    at_most: float | None = None
+
+
 def compare(
     name: str,
     ours: Callable[[], float],
@@ -45,6 +62,7 @@ def compare(
     what: str,
     at_most: float | None = None,
     at_least: float | None = None,
+    allowance: float = 0.0,
 ) -> Comparison:
     """Measure both in turn, the first pair uncounted, and compare the medians.
 
@@ -57,6 +75,7 @@ def compare(
         what: What "theirs" is.
         at_most: The ratio must be no larger.
         at_least: The ratio must be no smaller.
+        allowance: What ours may have on top before the ratio counts, in the unit.
     """
     pairs = []
     for number in range(runs + 1):
@@ -65,21 +84,37 @@ def compare(
         if number:
             pairs.append(pair)
     mine, others = (statistics.median(column) for column in zip(*pairs, strict=True))
-    ratio = mine / others
+    ratio = (mine - allowance) / others
     wanted = f"≤ {at_most:g}" if at_most is not None else f"≥ {at_least:g}"
+    if allowance:
+        wanted += f", {allowance:g} {unit} taken off"
     reached = ratio <= at_most if at_most is not None else ratio >= (at_least or 0)
     return Comparison(name, unit, mine, others, ratio, wanted, reached, runs, what)
 
 
-def table(found: list[Comparison]) -> str:
-    """Give the comparisons as a table in Markdown."""
-    lines = [
-        "| what | ours | compared with | that | ratio | wanted | reached | pairs |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+def table(found: list[Comparison | Figure]) -> str:
+    """Give what was found as tables in Markdown."""
+    comparisons = [each for each in found if isinstance(each, Comparison)]
+    figures = [each for each in found if isinstance(each, Figure)]
+    lines = []
+    if comparisons:
+        lines += ["| what | ours | compared with | that | ratio | wanted | reached | pairs |", "|" + "---|" * 8]
     lines += [
         f"| {each.name} | {each.ours:.3g} {each.unit} | {each.what} | {each.theirs:.3g} {each.unit} "
-        f"| {each.ratio:.2f} | {each.wanted} | {'yes' if each.reached else '**no**'} | {each.runs} |"
-        for each in found
+        f"| {each.ratio:.2f} | {each.wanted} | {_yes(each.reached)} | {each.runs} |"
+        for each in comparisons
+    ]
+    if figures:
+        lines += ["", "| what | found | wanted | reached |", "|" + "---|" * 4]
+    lines += [
+        f"| {each.name} | {each.value:.3g} {each.unit} | | |"
+        if each.at_most is None
+        else f"| {each.name} | {each.value:.3g} {each.unit} | ≤ {each.at_most:.3g} {each.unit} "
+        f"| {_yes(each.value <= each.at_most)} |"
+        for each in figures
     ]
     return "\n".join(lines)
+
+
+def _yes(reached: bool) -> str:
+    return "yes" if reached else "**no**"

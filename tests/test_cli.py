@@ -90,7 +90,7 @@ def test_from_connect_to_disconnect(box: Box, terminal: Terminal) -> None:
     assert box.processes()
     assert "nothing was connected" in terminal("disconnect", "lab-box")
     terminal("disconnect", "lab-box", "--stop", code=1)
-    assert "simmate-remote connect lab-box" in terminal.err
+    assert "simmate-remote down lab-box" in terminal.err
     terminal("status", "lab-box", code=1)
     found = terminal.json("connect", "lab-box")
     assert found["scheduler_there"] == report["scheduler_there"]

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from simmate_remote.link.base import Ask, Destination, Link, LinkReport, Prompt, reached_server
 
-from simmate_remote.link.base import Ask, Destination, Link, LinkReport, Prompt
-
-if TYPE_CHECKING:
-    from simmate_remote.link.asyncssh_link import connect
-
-__all__ = ["Ask", "Destination", "Link", "LinkReport", "Prompt", "connect"]
+__all__ = ["Ask", "Destination", "Link", "LinkReport", "Prompt", "connect", "reached_server"]
 
 
-def __getattr__(name: str) -> Any:
-    # asyncssh takes a quarter of a second to import: whoever only names a Destination does not pay for it.
-    if name == "connect":
-        from simmate_remote.link.asyncssh_link import connect
+async def connect(destination: Destination, ask: Ask | None = None) -> Link:
+    """Log in to a host by the kind of link that the destination names, over its jump hosts if it has any.
 
-        return connect
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    Args:
+        destination: The host, and how patient to be.
+        ask: Answers the questions that only a person can answer; without it, nobody can be asked.
+
+    Raises:
+        LinkError: One of its subclasses for each way to fail; nothing is left open then.
+    """
+    # Here and not above: asyncssh takes a quarter of a second to import, and only one of the two needs it.
+    if destination.link == "openssh":
+        from simmate_remote.link.openssh_link import OpenSSHLink
+
+        return await OpenSSHLink.connect(destination, ask)
+    from simmate_remote.link import asyncssh_link
+
+    return await asyncssh_link.connect(destination, ask)

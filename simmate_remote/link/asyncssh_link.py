@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shlex
 from collections.abc import Awaitable, Callable
 
 import asyncssh
 
-from simmate_remote.errors import ForbiddenByServerError, LinkLostError, Remedy
+from simmate_remote.errors import ForbiddenByServerError, LinkLostError
+from simmate_remote.link import refusals
 from simmate_remote.link.base import Ask, Destination, Link, LinkReport, ProtocolT
 from simmate_remote.link.carrier import CommandSession, UnixSession
 from simmate_remote.link.failures import timed_out
@@ -135,32 +135,10 @@ class AsyncSSHLink(Link):
             raise timed_out(hop, "opening a channel") from error
 
     def _command_forbidden(self, error: asyncssh.ChannelOpenError) -> ForbiddenByServerError:
-        hop = self._way[-1].hop
-        return ForbiddenByServerError(
-            f"{hop.name} lets {hop.settings.user} in, and allows no (further) command: {printable(error.reason)}",
-            host=self.destination.host,
-            meanwhile="the link stands, and what runs over it goes on",
-            remedies=(
-                Remedy(
-                    hop.ssh() + " true", "if this fails too, ask the administrator about MaxSessions and the account"
-                ),
-            ),
-        )
+        return refusals.command_forbidden(self._way[-1].hop, printable(error.reason))
 
     def _socket_forbidden(self, path: str, error: asyncssh.ChannelOpenError) -> ForbiddenByServerError:
-        hop = self._way[-1].hop
-        # OpenSSH gives the same answer to both, so the message cannot tell which it was, and the remedy can.
-        return ForbiddenByServerError(
-            f"{hop.name} opened no channel to the socket {path}: {printable(error.reason)}",
-            host=self.destination.host,
-            meanwhile="the link stands, and what runs over it goes on",
-            remedies=(
-                Remedy(
-                    f"{hop.ssh()} {shlex.quote(f'ls -l {shlex.quote(path)}')}",
-                    "if the socket is there, the server forbids to forward to it: AllowStreamLocalForwarding",
-                ),
-            ),
-        )
+        return refusals.socket_forbidden(self._way[-1].hop, path, printable(error.reason))
 
     def _why(self, error: Exception | None) -> Exception | None:
         """Translate the end of a channel: its own, in peace, or the link's."""
@@ -171,18 +149,7 @@ class AsyncSSHLink(Link):
     def _end(self, hop: Hop, error: Exception | None) -> LinkLostError:
         """Note that the connection to a hop has ended, and give up the others: without one, there is no link."""
         why = printable(str(error)) if error else "the server closed it"
-        host = shlex.quote(self.destination.host)
-        self._finish(
-            LinkLostError(
-                f"the link was lost: the connection to {hop.name} ended: {why}",
-                host=self.destination.host,
-                meanwhile="nothing was ended on the host",
-                remedies=(
-                    Remedy(f"simmate-remote connect {host}", "logs in again"),
-                    Remedy(f"simmate-remote status {host}", "shows what is known of it now"),
-                ),
-            )
-        )
+        self._finish(refusals.lost(hop, why))
         for there in self._way:
             there.connection.abort()
         return self._lost.result()

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from simmate_remote.errors import LinkLostError
+from simmate_remote.errors import LinkError, LinkLostError
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
@@ -24,13 +24,15 @@ class Prompt:
     """A question that only a person can answer, in the terminal that typed ``connect`` or through a callback.
 
     Args:
-        kind: ``password``, ``passphrase``, ``code`` (keyboard-interactive) or ``host-key``.
+        kind: ``password``, ``passphrase`` (of a key; or a PIN), ``code`` (keyboard-interactive), ``host-key``, or
+            ``notice``: something to do, such as to touch a key. A notice wants no answer; it is over when the call is
+            cancelled.
         text: The question, as the server or the key asks it; control characters are already taken out.
         echo: Whether the answer may be shown while it is typed.
         detail: Lines to show before the question (a server's instructions; the fingerprint of a host key).
     """
 
-    kind: Literal["password", "passphrase", "code", "host-key"]
+    kind: Literal["password", "passphrase", "code", "host-key", "notice"]
     text: str
     echo: bool = False
     detail: str = ""
@@ -51,6 +53,9 @@ class Destination:
         keepalive_interval: Seconds of silence after which the server is asked whether it is there.
         keepalive_tries: Unanswered questions after which the link is lost.
         connect_timeout: Seconds for each step that waits for the server and not for a person.
+        link: Which kind: asyncssh, or the ``ssh`` program.
+        impatient: Whether to knock again each second while nothing answers, and not only when TCP itself does: what is
+            lost comes back at any time. The ``ssh`` program is given one second, and is to be started again after it.
     """
 
     host: str
@@ -59,6 +64,8 @@ class Destination:
     keepalive_interval: float = 5.0
     keepalive_tries: int = 3
     connect_timeout: float = 20.0
+    link: Literal["asyncssh", "openssh"] = "asyncssh"
+    impatient: bool = False
 
     def ssh_command(self) -> str:
         """Compose the command that logs in there by hand; what shall run there may follow it."""
@@ -66,10 +73,24 @@ class Destination:
         return shlex.join(["ssh", *config, self.ssh])
 
 
+def reached_server(error: LinkError) -> bool:
+    """Say whether an SSH server had answered before a login failed, at the host or on the way to it.
+
+    Servers count such attempts, and ban who makes too many; what nothing answered troubles nobody.
+    """
+    return error.reached_server
+
+
 class Link(abc.ABC):
-    """One authenticated login at a host."""
+    """One authenticated login at a host.
+
+    Attributes:
+        destination: Where it goes.
+        report: What the login showed.
+    """
 
     destination: Destination
+    report: LinkReport
 
     @abc.abstractmethod
     async def open_command(
@@ -114,9 +135,11 @@ class LinkReport:
         user: The name that was logged in with.
         address: The address and port of the last hop.
         methods: Authentication methods that were tried, in order.
+        shared: Whether the login is the user's own (a ControlMaster of the ``ssh`` program), which we do not end.
     """
 
     server: str = ""
     user: str = ""
     address: str = ""
     methods: list[str] = field(default_factory=list)
+    shared: bool = False

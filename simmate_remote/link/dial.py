@@ -15,6 +15,7 @@ from simmate_remote.link.carrier import TCPSession
 from simmate_remote.link.hop import Hop
 
 _GREETING_KEPT = 16 * 1024
+_BETWEEN_KNOCKS = 1.0  # seconds
 
 
 class Greeting(asyncio.Protocol):
@@ -89,26 +90,54 @@ async def open_tcp(hop: Hop) -> Greeting:
     except UnicodeError as error:
         raise socket.gaierror(socket.EAI_NONAME, f"{settings.host!r} is not a name that can be looked up") from error
     errors: list[OSError] = []
-    for left, (family, kind, number, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
-        pipe = socket.socket(family, kind, number)
+    for left, (family, kind, _, _, address) in zip(range(len(addresses), 0, -1), addresses, strict=True):
         try:
-            pipe.setblocking(False)
-            if source := settings.value("bindaddress"):
-                pipe.bind((source, 0))
             # The last address has all the time that is left; those before it share.
             async with asyncio.timeout(None if left == 1 else hop.patience / len(addresses)):
-                await loop.sock_connect(pipe, address)
+                pipe = await _knock(hop, family, kind, address)
         except OSError as error:
-            pipe.close()
             errors.append(error)
-        except BaseException:
-            pipe.close()
-            raise
         else:
             _, greeting = await loop.create_connection(Greeting, sock=pipe)
             return greeting
     refused = [error for error in errors if isinstance(error, ConnectionRefusedError)]
     raise (refused or errors)[0]
+
+
+async def _knock(hop: Hop, family: int, kind: int, address: Any) -> socket.socket:
+    """Connect to one address; if the destination is impatient, once more each second until one of all connects.
+
+    TCP itself would ask at ever longer intervals, and notice a network that is back only when it asks again.
+    """
+    knocks: set[asyncio.Task[socket.socket]] = set()
+    answered: set[asyncio.Task[socket.socket]] = set()
+    try:
+        while not answered:
+            knocks.add(asyncio.create_task(_open_socket(hop, family, kind, address)))
+            pause = _BETWEEN_KNOCKS if hop.destination.impatient else None
+            answered, _ = await asyncio.wait(knocks, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+        first = answered.pop()
+        knocks.remove(first)
+        return first.result()
+    finally:
+        for knock in knocks:
+            knock.cancel()
+        for late in await asyncio.gather(*knocks, return_exceptions=True):
+            if isinstance(late, socket.socket):
+                late.close()
+
+
+async def _open_socket(hop: Hop, family: int, kind: int, address: Any) -> socket.socket:
+    pipe = socket.socket(family, kind)
+    try:
+        pipe.setblocking(False)
+        if source := hop.settings.value("bindaddress"):
+            pipe.bind((source, 0))
+        await asyncio.get_running_loop().sock_connect(pipe, address)
+    except BaseException:
+        pipe.close()
+        raise
+    return pipe
 
 
 async def open_over(jump: asyncssh.SSHClientConnection, hop: Hop) -> Greeting:

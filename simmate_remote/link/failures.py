@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import shlex
 import socket
-
-import asyncssh
+from typing import TypeVar
 
 from simmate_remote.errors import (
+    AnswerNeededError,
     AuthenticationError,
     ConnectionRefusedByHostError,
     ConnectTimeoutError,
@@ -21,14 +21,28 @@ from simmate_remote.errors import (
     SSHConfigError,
 )
 from simmate_remote.link.hop import Hop
-from simmate_remote.link.known_hosts import KnownKey, Verdict, fingerprint
+from simmate_remote.link.known_hosts import KnownKey, fingerprint
 from simmate_remote.link.text import printable
+
+ErrorT = TypeVar("ErrorT", bound=LinkError)
+
+CONNECTING = "connecting"
+GREETING = "waiting for the server's greeting"
+AGREEING = "agreeing on keys"
+LOGGING_IN = "logging in"
+"""Steps of a login, as in "nothing came while <step>"."""
 
 _NOTHING_SENT = "no password and no code was sent"
 
 
 def _by_hand(hop: Hop, why: str = "the same login by hand, with its reasons") -> Remedy:
     return Remedy(hop.ssh("-v"), why)
+
+
+def _answered(error: ErrorT) -> ErrorT:
+    """Note that an SSH server had answered by then."""
+    error.reached_server = True
+    return error
 
 
 def not_resolved(hop: Hop, error: socket.gaierror) -> NameNotResolvedError:
@@ -60,7 +74,7 @@ def unreachable(hop: Hop, error: OSError) -> LinkError:
             ),
         )
     if isinstance(error, TimeoutError):
-        return timed_out(hop, "connecting")
+        return timed_out(hop, CONNECTING)
     return ConnectTimeoutError(
         f"{hop.name} cannot be reached: {os.strerror(error.errno) if error.errno else error}",
         host=hop.destination.host,
@@ -71,80 +85,93 @@ def unreachable(hop: Hop, error: OSError) -> LinkError:
 
 def timed_out(hop: Hop, step: str) -> ConnectTimeoutError:
     """A step took longer than it may."""
-    return ConnectTimeoutError(
+    error = ConnectTimeoutError(
         f"{hop.name} did not answer within {hop.patience:g} s while {step}",
         host=hop.destination.host,
         meanwhile="the attempt was given up, and nothing of it is left",
         remedies=(_by_hand(hop, "the same by hand; is the network, or the VPN, up?"),),
     )
+    # A jump host before this one had answered; what is at the end of a mere connection may be no SSH server at all.
+    error.reached_server = hop.number > 1 or step not in (CONNECTING, GREETING)
+    return error
 
 
-def no_way_through(hop: Hop, error: asyncssh.ChannelOpenError) -> LinkError:
+def no_way_through(hop: Hop, why: str, *, forbidden: bool) -> LinkError:
     """The jump host before this hop did not open the connection."""
-    why = printable(error.reason)
-    if error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED:
+    if forbidden:
         return ForbiddenByServerError(
             f"the jump host before {hop.address} forbids to be jumped from: {why}",
             host=hop.destination.host,
             meanwhile="we were logged in at the jump host, and have left it",
             remedies=(_by_hand(hop, "if this fails too, ask its administrator about AllowTcpForwarding"),),
         )
-    return ConnectionRefusedByHostError(
-        f"the jump host before {hop.address} cannot connect to it: {why}",
-        host=hop.destination.host,
-        meanwhile="we were logged in at the jump host, and have left it",
-        remedies=(_by_hand(hop, "the same by hand; is the name known at the jump host, is the machine up?"),),
+    return _answered(
+        ConnectionRefusedByHostError(
+            f"the jump host before {hop.address} cannot connect to it: {why}",
+            host=hop.destination.host,
+            meanwhile="we were logged in at the jump host, and have left it",
+            remedies=(_by_hand(hop, "the same by hand; is the name known at the jump host, is the machine up?"),),
+        )
     )
 
 
 def proxy_failed(hop: Hop, command: str, words: str) -> LinkError:
     """The ProxyCommand did not start, or ended before the server spoke."""
-    return ConnectionRefusedByHostError(
-        f"the ProxyCommand for {hop.address} brought no connection: {command}",
-        host=hop.destination.host,
-        meanwhile=_NOTHING_SENT,
-        remedies=(_by_hand(hop, "the same by hand, with the command's own words"),),
-        detail=printable(words),
+    # It may log in somewhere itself, so it counts as an attempt that was answered.
+    return _answered(
+        ConnectionRefusedByHostError(
+            f"the ProxyCommand for {hop.address} brought no connection: {command}",
+            host=hop.destination.host,
+            meanwhile=_NOTHING_SENT,
+            remedies=(_by_hand(hop, "the same by hand, with the command's own words"),),
+            detail=printable(words),
+        )
     )
 
 
-def turned_away(hop: Hop, said: bytes) -> ConnectionRefusedByHostError:
+def turned_away(hop: Hop, said: bytes, *, other_protocol: bool) -> ConnectionRefusedByHostError:
     """The server closed the connection, or said something else than SSH, before the login began."""
     words = printable(said.decode(errors="replace")).strip()
-    return ConnectionRefusedByHostError(
-        f"{hop.name} closed the connection before the login began"
-        if not words or len(words) < 1000
-        else f"{hop.name} does not speak SSH",
-        host=hop.destination.host,
-        meanwhile=_NOTHING_SENT,
-        remedies=(
-            _by_hand(hop, "in a minute: too many logins at once (MaxStartups), or a ban after failed ones, pass"),
-            Remedy(hop.ssh("-G"), "shows which Port the SSH configuration gives"),
-        ),
-        detail=f"it said: {words[:1000]}" if words else None,
+    return _answered(
+        ConnectionRefusedByHostError(
+            f"{hop.name} does not speak SSH"
+            if other_protocol
+            else f"{hop.name} closed the connection before the login began",
+            host=hop.destination.host,
+            meanwhile=_NOTHING_SENT,
+            remedies=(
+                _by_hand(hop, "in a minute: too many logins at once (MaxStartups), or a ban after failed ones, pass"),
+                Remedy(hop.ssh("-G"), "shows which Port the SSH configuration gives"),
+            ),
+            detail=f"it said: {words[:1000]}" if words else None,
+        )
     )
 
 
-def broken_off(hop: Hop, error: Exception, step: str) -> LinkError:
+def broken_off(hop: Hop, why: str, step: str) -> LinkError:
     """The connection ended in the middle of the login."""
-    return ConnectionRefusedByHostError(
-        f"{hop.name} broke off the connection while {step}: {printable(str(error)) or type(error).__name__}",
-        host=hop.destination.host,
-        meanwhile="the attempt was given up, and nothing of it is left",
-        remedies=(_by_hand(hop),),
+    return _answered(
+        ConnectionRefusedByHostError(
+            f"{hop.name} broke off the connection while {step}: {printable(why)}",
+            host=hop.destination.host,
+            meanwhile="the attempt was given up, and nothing of it is left",
+            remedies=(_by_hand(hop),),
+        )
     )
 
 
-def no_common_algorithm(hop: Hop, error: Exception) -> SSHConfigError:
+def no_common_algorithm(hop: Hop, why: str) -> SSHConfigError:
     """The server and we have no cipher, key exchange or kind of host key in common."""
-    return SSHConfigError(
-        f"no agreement with {hop.name} on how to encrypt: {printable(str(error))}",
-        host=hop.destination.host,
-        meanwhile=_NOTHING_SENT,
-        remedies=(
-            _by_hand(hop, "shows what both sides offer"),
-            Remedy(hop.ssh("-G"), "shows Ciphers, MACs, KexAlgorithms and HostKeyAlgorithms as configured"),
-        ),
+    return _answered(
+        SSHConfigError(
+            f"no agreement with {hop.name} on how to encrypt: {printable(why)}",
+            host=hop.destination.host,
+            meanwhile=_NOTHING_SENT,
+            remedies=(
+                _by_hand(hop, "shows what both sides offer"),
+                Remedy(hop.ssh("-G"), "shows Ciphers, MACs, KexAlgorithms and HostKeyAlgorithms as configured"),
+            ),
+        )
     )
 
 
@@ -158,8 +185,14 @@ def cannot_follow(hop: Hop, error: Exception) -> SSHConfigError:
     )
 
 
-def key_unknown(hop: Hop, algorithm: str, blob: bytes, why: str) -> HostKeyUnknownError:
-    """The key is in no known_hosts file."""
+def key_unknown(hop: Hop, shown: str, why: str) -> HostKeyUnknownError:
+    """The key is in no known_hosts file.
+
+    Args:
+        hop: The machine.
+        shown: Algorithm and fingerprint of the key.
+        why: Why it is not accepted.
+    """
     return HostKeyUnknownError(
         f"the key of {hop.name} is not known yet, and {why}",
         host=hop.destination.host,
@@ -171,23 +204,22 @@ def key_unknown(hop: Hop, algorithm: str, blob: bytes, why: str) -> HostKeyUnkno
             ),
             Remedy(hop.ssh(), "asks the same, and remembers the answer for both"),
         ),
-        detail=f"{algorithm} {fingerprint(blob)}\nCompare it with what the administrator of the machine published.",
+        detail=f"{shown}\nCompare it with what the administrator of the machine published.",
     )
 
 
-def certificate_refused(hop: Hop, error: Exception) -> HostKeyUnknownError:
+def certificate_refused(hop: Hop, why: str) -> HostKeyUnknownError:
     """The host showed a certificate that known_hosts does not cover."""
     return HostKeyUnknownError(
-        f"the certificate of {hop.name} is not accepted: {printable(str(error))}",
+        f"the certificate of {hop.name} is not accepted: {printable(why)}",
         host=hop.destination.host,
         meanwhile=_NOTHING_SENT,
         remedies=(_by_hand(hop),),
     )
 
 
-def key_changed(hop: Hop, algorithm: str, blob: bytes, verdict: Verdict) -> HostKeyChangedError:
+def key_changed(hop: Hop, shown: str, old: KnownKey) -> HostKeyChangedError:
     """Another key of the same kind is known."""
-    old = verdict.evidence[0]
     return HostKeyChangedError(
         f"{hop.name} shows another key than the one that is known",
         host=hop.destination.host,
@@ -200,35 +232,44 @@ def key_changed(hop: Hop, algorithm: str, blob: bytes, verdict: Verdict) -> Host
         ),
         detail=(
             "Either the machine was installed anew, or somebody stands between and would read all that is sent.\n"
-            f"known: {old.algorithm} {fingerprint(old.blob)} ({_place(old)})\n"
-            f"shown: {algorithm} {fingerprint(blob)}"
+            f"known: {old.algorithm} {fingerprint(old.blob)} ({place(old)})\n"
+            f"shown: {shown}"
         ),
     )
 
 
-def key_revoked(hop: Hop, algorithm: str, blob: bytes, verdict: Verdict) -> HostKeyChangedError:
+def key_revoked(hop: Hop, shown: str, where: str) -> HostKeyChangedError:
     """The key is marked as revoked."""
     return HostKeyChangedError(
         f"the key of {hop.name} is revoked: it must not be trusted any more",
         host=hop.destination.host,
         meanwhile=f"the login was refused; {_NOTHING_SENT}",
         remedies=(_by_hand(hop, "refuses too; only the administrator of the machine can mend this"),),
-        detail=f"{algorithm} {fingerprint(blob)} ({_place(verdict.evidence[0])})",
+        detail=f"{shown} ({where})",
     )
 
 
 def not_remembered(hop: Hop, file: str, error: OSError) -> SSHConfigError:
     """The line for known_hosts could not be written."""
-    return SSHConfigError(
-        f"the key of {hop.name} was accepted, and cannot be written to {file}: {error.strerror}",
-        host=hop.destination.host,
-        meanwhile=_NOTHING_SENT,
-        remedies=(Remedy(shlex.join(["ls", "-ld", "--", file]), "shows whose file it is"),),
+    return _answered(
+        SSHConfigError(
+            f"the key of {hop.name} was accepted, and cannot be written to {file}: {error.strerror}",
+            host=hop.destination.host,
+            meanwhile=_NOTHING_SENT,
+            remedies=(Remedy(shlex.join(["ls", "-ld", "--", file]), "shows whose file it is"),),
+        )
     )
 
 
 def not_authenticated(
-    hop: Hop, *, tried: list[str], keys: list[str], offered: list[str], notes: list[str], words: str
+    hop: Hop,
+    *,
+    tried: list[str],
+    keys: list[str],
+    offered: list[str],
+    notes: list[str],
+    words: str,
+    answer_needed: bool,
 ) -> AuthenticationError:
     """The server accepted nothing that was tried.
 
@@ -239,11 +280,12 @@ def not_authenticated(
         offered: Methods that it still offers.
         notes: What was left out, and why.
         words: What it said itself: its banner, or its reason to disconnect.
+        answer_needed: Whether a person was needed, and nobody could be asked or nobody answered.
     """
     remedies = [_by_hand(hop)]
     if "publickey" in offered:
         files = [path for path in hop.settings.paths("identityfile") if path.is_file()]
-        if files and not keys:
+        if files and (answer_needed or not keys):
             remedies.insert(0, Remedy(shlex.join(["ssh-add", str(files[0])]), "gives the agent the key"))
         remedies.insert(0, Remedy("ssh-add -l", "lists the keys that the agent holds"))
     lines = [
@@ -253,7 +295,7 @@ def not_authenticated(
         *[f"note:           {note}" for note in notes],
         *([f"it said:        {words}"] if words else []),
     ]
-    return AuthenticationError(
+    return (AnswerNeededError if answer_needed else AuthenticationError)(
         f"{hop.name} did not let {hop.settings.user} in",
         host=hop.destination.host,
         meanwhile="the attempt was given up, and nothing of it is left",
@@ -262,5 +304,6 @@ def not_authenticated(
     )
 
 
-def _place(key: KnownKey) -> str:
+def place(key: KnownKey) -> str:
+    """Name the line of a known_hosts file."""
     return f"{key.file} line {key.line}"

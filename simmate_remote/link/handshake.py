@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 import asyncssh
 
@@ -15,7 +13,7 @@ from simmate_remote.link.algorithms import offered
 from simmate_remote.link.base import Ask
 from simmate_remote.link.dial import Greeting, ProxyCommand, open_over, open_tcp
 from simmate_remote.link.hop import Hop
-from simmate_remote.link.host_keys import ask_about_key, read_known_hosts
+from simmate_remote.link.host_keys import ask_about_key, describe, read_known_hosts
 from simmate_remote.link.keys import KeyRing, Unlocked
 from simmate_remote.link.known_hosts import KnownHosts, Standing
 from simmate_remote.link.login import Login
@@ -71,16 +69,15 @@ async def log_in(hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask |
     try:
         return await _attempt(hop, jump, ask, unlocked)
     except _UnknownKeyError as unknown:
-        raise failures.key_unknown(
-            hop, unknown.key.get_algorithm(), unknown.key.public_data, "it is not the one of a moment ago"
-        ) from None
+        shown = describe(unknown.key)
+        raise failures.key_unknown(hop, shown, "it is not the one of a moment ago") from None
 
 
 async def _attempt(
     hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask | None, unlocked: Unlocked
 ) -> LoggedIn:
     patience = Patience(hop.patience)
-    questions = Questions(ask, patience)
+    questions = Questions(ask, patience, batch=hop.settings.flag("batchmode", default=False))
     keys = KeyRing(hop.settings, questions, unlocked)
     try:
         async with patience:
@@ -89,7 +86,7 @@ async def _attempt(
             login = Login(hop, known, keys, questions, patience)
             try:
                 await _hear(hop, greeting, proxy, patience)
-                patience.begin("agreeing on keys")
+                patience.begin(failures.AGREEING)
                 connection = await _authenticate(hop, greeting, login, keys)
             except BaseException:
                 greeting.close()
@@ -108,6 +105,8 @@ async def _attempt(
 async def _open(hop: Hop, jump: asyncssh.SSHClientConnection | None) -> tuple[Greeting, ProxyCommand | None]:
     """Make the pipe to the machine."""
     command: str | None = None
+    if hop.settings.flag("proxyusefdpass", default=False):
+        raise failures.cannot_follow(hop, ValueError("ProxyUseFdpass needs the ssh program: `link: openssh`"))
     try:
         if jump is not None:
             return await open_over(jump, hop), None
@@ -117,7 +116,8 @@ async def _open(hop: Hop, jump: asyncssh.SSHClientConnection | None) -> tuple[Gr
             return greeting, proxy
         return await open_tcp(hop), None
     except asyncssh.ChannelOpenError as error:
-        raise failures.no_way_through(hop, error) from error
+        forbidden = error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
+        raise failures.no_way_through(hop, printable(error.reason), forbidden=forbidden) from error
     except socket.gaierror as error:
         raise failures.not_resolved(hop, error) from error
     except ValueError as error:
@@ -130,13 +130,14 @@ async def _open(hop: Hop, jump: asyncssh.SSHClientConnection | None) -> tuple[Gr
 
 async def _hear(hop: Hop, greeting: Greeting, proxy: ProxyCommand | None, patience: Patience) -> None:
     """Wait for the server's version."""
-    patience.begin("waiting for the server's greeting")
+    patience.begin(failures.GREETING)
     await greeting.complete.wait()
     if greeting.is_ssh:
         return
     if proxy is not None and not greeting.said:
         raise failures.proxy_failed(hop, hop.settings.proxy_command or "", await proxy.last_words())
-    raise failures.turned_away(hop, bytes(greeting.said)) from greeting.error
+    said = bytes(greeting.said)
+    raise failures.turned_away(hop, said, other_protocol=len(said) >= 1000) from greeting.error
 
 
 async def _authenticate(hop: Hop, greeting: Greeting, login: Login, keys: KeyRing) -> asyncssh.SSHClientConnection:
@@ -162,7 +163,7 @@ async def _authenticate(hop: Hop, greeting: Greeting, login: Login, keys: KeyRin
             x11_forwarding=False,
             x509_trusted_certs=None,
             request_pty=False,
-            env=_environment(hop),
+            env=settings.environment(),
             send_env=None,
             preferred_auth=_methods(hop),
             gss_auth=settings.flag("gssapiauthentication", default=False),
@@ -188,17 +189,18 @@ def _explained(hop: Hop, login: Login, keys: KeyRing, error: Exception) -> Excep
     if isinstance(error, asyncssh.HostKeyNotVerifiable):
         key, verdict = login.shown_key, login.verdict
         if key is None:
-            return failures.certificate_refused(hop, error)
+            return failures.certificate_refused(hop, str(error))
         if verdict.standing is Standing.UNKNOWN:
             return _UnknownKeyError(key, login.known)
-        failure = failures.key_revoked if verdict.standing is Standing.REVOKED else failures.key_changed
-        return failure(hop, key.get_algorithm(), key.public_data, verdict)
+        if verdict.standing is Standing.REVOKED:
+            return failures.key_revoked(hop, describe(key), failures.place(verdict.evidence[0]))
+        return failures.key_changed(hop, describe(key), verdict.evidence[0])
     if isinstance(error, asyncssh.KeyExchangeFailed):
-        return failures.no_common_algorithm(hop, error)
+        return failures.no_common_algorithm(hop, str(error))
     if isinstance(error, ValueError):
         return failures.cannot_follow(hop, error)
     if not login.authenticating or isinstance(error, asyncssh.ConnectionLost | OSError):
-        return failures.broken_off(hop, error, login.step)
+        return failures.broken_off(hop, str(error) or type(error).__name__, login.step)
     said = "" if isinstance(error, asyncssh.PermissionDenied) else str(error)
     return failures.not_authenticated(
         hop,
@@ -207,6 +209,7 @@ def _explained(hop: Hop, login: Login, keys: KeyRing, error: Exception) -> Excep
         offered=login.offered,
         notes=keys.notes + login.notes,
         words="\n".join(filter(None, [login.banner.strip(), printable(said)])),
+        answer_needed=login.questions.unanswered,
     )
 
 
@@ -223,14 +226,3 @@ def _methods(hop: Hop) -> list[str]:
     }
     methods = [method.strip() for method in order.split(",")]
     return [one for one in methods if one not in switches or settings.flag(switches[one], default=True)]
-
-
-def _environment(hop: Hop) -> dict[str, str]:
-    """Return the variables that SendEnv and SetEnv name; without them nothing of our environment is sent."""
-    patterns = [pattern for line in hop.settings.lines("sendenv") for pattern in line.split()]
-    sent = {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
-    for line in hop.settings.lines("setenv"):
-        name, equals, value = line.partition("=")
-        if equals:
-            sent[name] = value
-    return sent

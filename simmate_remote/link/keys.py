@@ -95,7 +95,7 @@ class KeyRing:
         assert one.private is not None
         key: asyncssh.SSHKey | None = self._unlocked.get(one.path)
         if key is None and is_encrypted(one.private):
-            if not self._questions.possible or self._settings.flag("batchmode", default=False):
+            if not self._questions.possible():
                 self.notes.append(f"{one.path} has a passphrase, and nobody can be asked for it")
                 return
             if one.public is not None:

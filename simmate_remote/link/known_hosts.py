@@ -6,14 +6,13 @@ They are never rewritten: comments, markers and kinds of keys that we do not kno
 from __future__ import annotations
 
 import base64
-import binascii
+import contextlib
 import enum
 import errno
 import fcntl
 import hashlib
 import hmac
 import os
-import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -179,7 +178,7 @@ def matches(hosts: str, name: str) -> bool:
             return False
         try:
             salt = base64.b64decode(parts[2])
-        except binascii.Error:
+        except ValueError:
             return False
         return hmac.compare_digest(parts[3].encode(errors="replace"), _hash(salt, name))
     found = False
@@ -224,6 +223,20 @@ def append_key(file: Path, host: HostName, algorithm: str, blob: bytes, *, hashe
     return True
 
 
+def prepare_to_append(file: Path) -> None:
+    """Let ``ssh`` add a line: it makes no folder, and would write behind a last line that has no end.
+
+    Raises:
+        OSError: The folder cannot be made, or the file cannot be written.
+    """
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError), file.open("rb+") as content:
+        if content.seek(0, os.SEEK_END):
+            content.seek(-1, os.SEEK_END)
+            if content.read(1) != b"\n":
+                content.write(b"\n")
+
+
 def fingerprint(blob: bytes) -> str:
     """Return a key's fingerprint as ``ssh-keygen -l`` prints it: ``SHA256:…``."""
     return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
@@ -263,8 +276,21 @@ def _read_revoked(file: Path) -> list[KnownKey]:
 
 
 def _fits(pattern: str, name: str) -> bool:
-    expression = "".join({"*": ".*", "?": "."}.get(letter, re.escape(letter)) for letter in pattern)
-    return re.fullmatch(expression, name, re.DOTALL) is not None
+    """Match ``*`` and ``?``; a regular expression of many stars would try every way to share a name among them."""
+    at = place = 0
+    star, resume = -1, 0
+    while place < len(name):
+        if at < len(pattern) and pattern[at] == "*":
+            star, resume = at, place
+            at += 1
+        elif at < len(pattern) and pattern[at] in ("?", name[place]):
+            at, place = at + 1, place + 1
+        elif star >= 0:
+            resume += 1
+            at, place = star + 1, resume
+        else:
+            return False
+    return not pattern[at:].strip("*")
 
 
 def _hash(salt: bytes, name: str) -> bytes:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import asyncssh
 
 from simmate_remote.link.base import LinkReport, Prompt
+from simmate_remote.link.failures import AGREEING, LOGGING_IN
 from simmate_remote.link.hop import Hop
 from simmate_remote.link.keys import KeyRing
 from simmate_remote.link.known_hosts import KnownHosts, Standing, Verdict
@@ -69,14 +70,14 @@ class Login(asyncssh.SSHClient):
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         self.shown_key = key
         self.verdict = self.known.judge(key.get_algorithm(), key.public_data)
-        self._patience.begin("agreeing on keys")
+        self._patience.begin(AGREEING)
         return self.verdict.standing is Standing.KNOWN
 
     # Authentication
 
     def begin_auth(self, username: str) -> None:
         self.authenticating = True
-        self._patience.begin("logging in")
+        self._patience.begin(LOGGING_IN)
 
     def auth_banner_received(self, msg: str, lang: str) -> None:
         self.banner = (self.banner + printable(msg))[:4096]
@@ -129,11 +130,11 @@ class Login(asyncssh.SSHClient):
                 return None
             answers.append(answer)
             told = ""
-        self._patience.begin("logging in")
+        self._patience.begin(LOGGING_IN)
         return answers
 
     def _may_try(self, method: str) -> bool:
-        if not self.questions.possible or self._hop.settings.flag("batchmode", default=False):
+        if not self.questions.possible():
             note = f"{method} needs a person, and nobody can be asked"
             if note not in self.notes:
                 self.notes.append(note)
@@ -146,7 +147,7 @@ class Login(asyncssh.SSHClient):
     def _begin(self, method: str) -> None:
         if not self.report.methods or self.report.methods[-1] != method:
             self.report.methods.append(method)
-        self._patience.begin("logging in")
+        self._patience.begin(LOGGING_IN)
 
     def _note_offer(self) -> None:
         # asyncssh takes a method off this list when it is done with it: a list that merely got shorter is no new offer.

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
+from simmate_remote.link.failures import CONNECTING
+
 
 class Patience:
     """Bound each step that waits for a server, and none that waits for a person.
@@ -20,8 +22,8 @@ class Patience:
     """
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.step = "connecting"
+        self.seconds = self._limit = seconds
+        self.step = CONNECTING
         self._timeout = asyncio.timeout(seconds)
         self._questions = 0
         self._running = False
@@ -42,9 +44,15 @@ class Patience:
         """Whether a step took too long."""
         return self._timeout.expired()
 
-    def begin(self, step: str) -> None:
-        """Start the time of the next step, named as in "nothing came while <step>"."""
+    def begin(self, step: str, seconds: float | None = None) -> None:
+        """Start the time of the next step, named as in "nothing came while <step>".
+
+        Args:
+            step: Its name.
+            seconds: Its own limit, where it has one.
+        """
         self.step = step
+        self._limit = self.seconds if seconds is None else seconds
         self._arm()
 
     @contextmanager
@@ -62,4 +70,4 @@ class Patience:
         # A timeout that fired is on its way out: asyncio forbids to move it any more.
         if self._running and not self._timeout.expired():
             now = asyncio.get_running_loop().time()
-            self._timeout.reschedule(None if self._questions else now + self.seconds)
+            self._timeout.reschedule(None if self._questions else now + self._limit)

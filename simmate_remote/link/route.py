@@ -45,8 +45,6 @@ async def _way_to(target: Target, jumps: list[Target] | None, resolver: Resolver
     if length > _LONGEST:
         raise ValueError(f"ProxyJump leads in a circle, or over more than {_LONGEST} machines")
     settings = await resolver.resolve(target)
-    if settings.flag("proxyusefdpass", default=False):
-        raise ValueError("ProxyUseFdpass is not supported")
     jumps = settings.jumps if jumps is None else jumps
     if not jumps:
         return [settings]

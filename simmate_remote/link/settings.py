@@ -9,6 +9,7 @@ import re
 import shlex
 import socket
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from simmate_remote.link.target import Target, parse_jump
@@ -71,7 +72,7 @@ class HostSettings:
 
     def number(self, option: str, default: int) -> int:
         text = self.value(option)
-        return int(text) if text.isdigit() else default
+        return int(text) if text.isdecimal() else default
 
     def lines(self, option: str) -> list[str]:
         """Return all lines of an option that may be given several times."""
@@ -84,6 +85,16 @@ class HostSettings:
     def path_list(self, option: str) -> list[Path]:
         """Return the files that an option names in one line."""
         return [self._path(part) for part in _split_paths(self.value(option))]
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables that SendEnv and SetEnv name; without them nothing of our environment is sent."""
+        patterns = [pattern for line in self.lines("sendenv") for pattern in line.split()]
+        sent = {name: value for name, value in os.environ.items() if any(fnmatchcase(name, one) for one in patterns)}
+        for line in self.lines("setenv"):
+            name, equals, value = line.partition("=")
+            if equals:
+                sent[name] = value
+        return sent
 
     def expand(self, text: str) -> str:
         """Fill in ``%h`` and the other tokens, and ``${NAME}`` of the environment.
@@ -99,7 +110,10 @@ class HostSettings:
         home, slash, rest = text.partition("/")
         if home == "~":
             return Path(local_home() + slash + rest)
-        return Path(text).expanduser()
+        try:
+            return Path(text).expanduser()
+        except RuntimeError as error:
+            raise ValueError(f"{text}: there is no such user") from error
 
     def _token(self, letter: str) -> str:
         name = socket.gethostname()

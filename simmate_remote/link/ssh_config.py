@@ -79,11 +79,15 @@ class Resolver:
         """
         if shutil.which("ssh"):
             async with asyncio.timeout(self._timeout):
-                self._defaults = self._defaults or await _ask_program(Target("default"), os.devnull)
-                options = await _ask_program(target, self._config)
+                options, self._defaults = await asyncio.gather(
+                    _ask_program(target, self._config), self._read_defaults()
+                )
             return HostSettings(target, options, self._defaults)
         options = await asyncio.to_thread(_read_files, target, self._config)
         return HostSettings(target, _DEFAULTS | options, _DEFAULTS)
+
+    async def _read_defaults(self) -> Options:
+        return self._defaults or await _ask_program(Target("default"), os.devnull)
 
 
 async def _ask_program(target: Target, config: str | None) -> Options:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import json
 import os
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
 from simmate_remote.link import Prompt
@@ -18,14 +17,10 @@ from simmate_remote.session.state import State
 from simmate_remote.streams.calls import Caller
 from simmate_remote.version import __version__
 
-if TYPE_CHECKING:
-    from simmate_remote.cluster.cluster import HostCluster
-
 PATIENCE_FOR_OWNER = 30.0
 PATIENCE_FOR_ANSWERER = 15.0
 PATIENCE_FOR_NOTICE = 1.0
 PATIENCE_FOR_LAST_WORDS = 1.0
-COUNTS_TIMEOUT = 5.0
 
 
 class Control:
@@ -38,6 +33,7 @@ class Control:
     def __init__(self, host: SessionOrder) -> None:
         self.session = Session(host, self)
         self.clients: set[ControlClient] = set()
+        self.looked: dict[str, Any] = {"workers": [], "tasks": None}
         self._answerer_came = asyncio.Event()
         self._owner_timer: asyncio.TimerHandle | None = None
 
@@ -167,17 +163,18 @@ class ControlClient(Caller):
             report["python"] = {"executable": remote.launched.executable, "version": list(remote.launched.python)}
             report["hostname"] = remote.launched.hostname
             report["found"] = remote.found
-        if (cluster := await self._cluster()) is not None:
+        if session.dask.address:
+            await self._until_begun()
             connected = session.progress.state is State.CONNECTED
+            if connected and (looked := await session.dask.look()) is not None:
+                self._control.looked = looked
             report |= {
                 "scheduler": session.dask.address,
-                "scheduler_there": cluster.scheduler.contact_address,
+                "scheduler_there": session.dask.address_there,
                 "dashboard": session.dask.gate.link if session.dask.gate else None,
-                "workers": [
-                    {"name": each["name"], "threads": each["nthreads"], "memory": each["memory_limit"]}
-                    for each in cluster.scheduler_info["workers"].values()
-                ],
-                "tasks": await self._counts() if connected else None,
+                # While the host cannot be reached, what it had when it was last asked.
+                "workers": self._control.looked["workers"],
+                "tasks": self._control.looked["tasks"] if connected else None,
                 "said": session.dask.plan.said if session.dask.plan else None,
             }
         return report
@@ -266,28 +263,10 @@ class ControlClient(Caller):
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.closed.wait(), PATIENCE_FOR_LAST_WORDS)
 
-    async def _cluster(self) -> HostCluster | None:
-        """Give the cluster, once it is there; None if the session is not connected and it is not there yet."""
-        wanted = asyncio.ensure_future(self._session.dask.cluster())
+    async def _until_begun(self) -> None:
+        """Wait for the first workers, as long as the session is connected."""
+        begun = asyncio.create_task(self._session.dask.begun())
         left = asyncio.create_task(self._session.progress.wait_left(State.CONNECTED))
-        try:
-            await asyncio.wait({wanted, left}, return_when=asyncio.FIRST_COMPLETED)
-            return wanted.result() if wanted.done() and not wanted.cancelled() else None
-        finally:
-            wanted.cancel()
-            left.cancel()
-
-    async def _counts(self) -> dict[str, int] | None:
-        """Ask the scheduler's pages for the numbers of tasks; None if it does not answer soon."""
-        try:
-            async with asyncio.timeout(COUNTS_TIMEOUT):
-                reader, writer = await self._session.remote.conversation.open_reader_writer("dashboard")
-                try:
-                    writer.write(b"GET /json/counts.json HTTP/1.0\r\nHost: localhost\r\n\r\n")
-                    answer = await reader.read()
-                finally:
-                    writer.close()
-            counts = json.loads(answer.partition(b"\r\n\r\n")[2])
-        except (TimeoutError, OSError, ValueError):
-            return None
-        return {name: int(counts[name]) for name in ("tasks", "processing", "memory", "erred", "waiting")}
+        await asyncio.wait({begun, left}, return_when=asyncio.FIRST_COMPLETED)
+        begun.cancel()
+        left.cancel()

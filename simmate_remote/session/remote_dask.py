@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from functools import partial
@@ -14,7 +15,7 @@ from simmate_remote.session.remote_host import RemoteHost
 from simmate_remote.streams.forward import forward_port, port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine
 
     from simmate_remote.cluster.certificates import Certificates
     from simmate_remote.cluster.cluster import HostCluster
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 MAX_REPLACEMENTS = 3
+LOOK_TIMEOUT = 5.0
 LATE_END = 0.5
 """Seconds between the end of a connection on the host and the one here: its reason is told first."""
 
@@ -37,6 +39,7 @@ class RemoteDask:
 
     Attributes:
         address: The scheduler's, on this machine.
+        address_there: The same, on the host.
         gate: Serves its dashboard here.
         plan: What a worker is.
         certificates: For mutual TLS.
@@ -45,6 +48,7 @@ class RemoteDask:
 
     def __init__(self, remote: RemoteHost, failed: Callable[[SimmateRemoteError], None]) -> None:
         self.address = ""
+        self.address_there = ""
         self.gate: DashboardGate | None = None
         self.plan: WorkerPlan | None = None
         self.certificates: Certificates | None = None
@@ -52,7 +56,11 @@ class RemoteDask:
         self._remote = remote
         self._failed = failed
         self._ports: asyncio.Server | None = None
-        self._cluster: asyncio.Future[HostCluster] = asyncio.get_running_loop().create_future()
+        self._workers: list[str] = []
+        self._folders: dict[str, str] = {}
+        self._begun: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._beginning: asyncio.Task[None] | None = None
+        self._cluster: asyncio.Task[HostCluster] | None = None
 
     @property
     def most_workers(self) -> int:
@@ -60,15 +68,22 @@ class RemoteDask:
         assert self.plan is not None
         return max(1, int(self._remote.about["cores"]) // self.plan.threads)
 
+    async def begun(self) -> None:
+        """Wait until the workers are there that were wanted at first."""
+        await asyncio.shield(self._begun)
+
     async def cluster(self) -> HostCluster:
-        """Give the cluster, as soon as it is there."""
+        """Give Dask's cluster over what runs there: to scale it, to adapt it, to replace what died.
+
+        It is made when it is first asked for. Its import costs half a second and 40 MB, just when a first task waits,
+        and most sessions never need it.
+        """
+        if self._cluster is None:
+            self._cluster = asyncio.create_task(self._adopt())
         return await asyncio.shield(self._cluster)
 
     async def start(self) -> None:
-        """Start scheduler and workers, or find them, and open the ways to them from here.
-
-        The host imports distributed for half a second, and so does this process meanwhile.
-        """
+        """Start scheduler and workers, or find them, and open the ways to them from here."""
         from simmate_remote.cluster.certificates import Certificates, make_certificates
         from simmate_remote.cluster.configuration import scheduler_configuration, worker_configuration
         from simmate_remote.cluster.workers import plan_workers
@@ -81,35 +96,41 @@ class RemoteDask:
         self.certificates = Certificates(*noted) if noted and children else make_certificates()
         await remote.keeper.call("note", name="certificates", value=list(self.certificates))
         living = [child["name"] for child in children if child["name"] != "scheduler"]
-        workers = living or [f"worker-{number}" for number in range(self.plan.count)]
-        folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
-        importing = asyncio.create_task(asyncio.to_thread(_import_cluster))
-        configuration = scheduler_configuration(self.certificates, self.plan, folders)
+        self._workers = living or [f"worker-{number}" for number in range(self.plan.count)]
+        self._folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
+        configuration = scheduler_configuration(self.certificates, self.plan, self._folders)
         scheduler = await remote.start_child("scheduler", "scheduler", configuration)
-        configure = partial(worker_configuration, self.certificates, self.plan, folders, scheduler=scheduler["address"])
-        early = [asyncio.create_task(remote.start_child(name, "worker", configure(name=name))) for name in workers]
-        port = int(scheduler["address"].rpartition(":")[2])
+        self.address_there = scheduler["address"]
+        configure = partial(
+            worker_configuration, self.certificates, self.plan, self._folders, scheduler=self.address_there
+        )
+        starts = [remote.start_child(name, "worker", configure(name=name)) for name in self._workers]
+        self._beginning = asyncio.create_task(self._begin(starts))
+        port = int(self.address_there.rpartition(":")[2])
         await remote.keeper.call("offer", target="scheduler", place={"port": port})
         await remote.keeper.call("offer", target="dashboard", place={"path": scheduler["dashboard"]})
         self._ports = await forward_port(remote.conversation, "scheduler", late_end=LATE_END)
         self.address = f"tls://127.0.0.1:{port_of(self._ports)}"
         self.gate = DashboardGate(remote.host.name, lambda: remote.conversation.open_reader_writer("dashboard"))
         await self.gate.start()
-        self._adopting = asyncio.create_task(self._adopt(importing, early, workers, folders))
 
-    async def _adopt(
-        self,
-        importing: asyncio.Task[type[HostCluster]],
-        early: list[asyncio.Task[dict[str, Any]]],
-        workers: list[str],
-        folders: dict[str, str],
-    ) -> None:
-        """Let Dask's cluster take over what was started, as soon as it is imported; clients need not wait for it."""
+    async def _begin(self, starts: list[Coroutine[Any, Any, dict[str, Any]]]) -> None:
+        """Wait for the first workers; clients need not."""
+        outcomes = await asyncio.gather(*starts, return_exceptions=True)
+        try:
+            if any(isinstance(outcome, BaseException) for outcome in outcomes):
+                # The cluster tries again what failed, and tells the reason.
+                await self.cluster()
+        except SimmateRemoteError as reason:
+            self._failed(reason)
+        finally:
+            self._begun.set_result(None)
+
+    async def _adopt(self) -> HostCluster:
+        """Make Dask's cluster, which takes over what lives and starts what does not."""
         assert self.plan is not None
         assert self.certificates is not None
-        cluster_class = await importing
-        # What failed is tried again by the cluster, which also tells the reason.
-        await asyncio.gather(*early, return_exceptions=True)
+        cluster_class = await asyncio.to_thread(_import_cluster)
         from simmate_remote.cluster.timeouts import raise_timeouts
 
         raise_timeouts()
@@ -118,9 +139,9 @@ class RemoteDask:
             name=self._remote.host.name,
             certificates=self.certificates,
             plan=self.plan,
-            workers=workers,
+            workers=self._workers,
             external_address=self.address,
-            folders=folders,
+            folders=self._folders,
         )
         try:
             await cluster
@@ -129,12 +150,31 @@ class RemoteDask:
             reason = error if isinstance(error, SimmateRemoteError) else error.__cause__
             if not isinstance(reason, SimmateRemoteError):
                 reason = SchedulerError(f"the cluster did not start: {error}", host=self._remote.host.name)
-            self._cluster.set_exception(reason)
-            # The exception is told by the session's end, whether or not anybody waits for the cluster.
-            self._cluster.exception()
-            self._failed(reason)
-        else:
-            self._cluster.set_result(cluster)
+            raise reason from error
+        return cluster
+
+    async def look(self) -> dict[str, Any] | None:
+        """Ask the scheduler which workers it has and how many tasks; None if it does not answer soon."""
+        try:
+            async with asyncio.timeout(LOOK_TIMEOUT):
+                identity, counts = await asyncio.gather(self._page("identity"), self._page("counts"))
+                workers = [
+                    {"name": each["id"], "threads": each["nthreads"], "memory": each["memory_limit"]}
+                    for each in identity["workers"].values()
+                ]
+                tasks = {name: int(counts[name]) for name in ("tasks", "processing", "memory", "erred", "waiting")}
+        except (TimeoutError, OSError, ValueError, KeyError, TypeError):
+            return None
+        return {"workers": workers, "tasks": tasks}
+
+    async def _page(self, name: str) -> Any:
+        reader, writer = await self._remote.conversation.open_reader_writer("dashboard")
+        try:
+            writer.write(f"GET /json/{name}.json HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+            answer = await reader.read()
+        finally:
+            writer.close()
+        return json.loads(answer.partition(b"\r\n\r\n")[2])
 
     def note_death(self, name: str, code: int | None) -> None:
         """Take note of a process that ended by itself, and start a worker anew."""
@@ -148,7 +188,11 @@ class RemoteDask:
             logger.warning("%s died %d times within a minute and is not started again", name, len(recent))
             return
         try:
-            await (await self.cluster()).replace(name)
+            if self._cluster is None:
+                # What is not there when the cluster is made, it starts.
+                await self.cluster()
+            else:
+                await (await self.cluster()).replace(name)
         except SimmateRemoteError as error:
             logger.warning("%s could not be started again: %s", name, error)
 
@@ -161,11 +205,16 @@ class RemoteDask:
 
     async def leave(self) -> None:
         """Let go of everything on the host and leave it as it is."""
+        if self._beginning is not None:
+            self._beginning.cancel()
+        if self._cluster is None:
+            return
         if self._cluster.done() and not self._cluster.cancelled() and self._cluster.exception() is None:
             with contextlib.suppress(Exception):  # its scheduler may be gone already, in any way
                 await asyncio.wait_for(self._cluster.result().leave(), 5)
         else:
             self._cluster.cancel()
+            await asyncio.wait({self._cluster})
 
 
 def _import_cluster() -> type[HostCluster]:

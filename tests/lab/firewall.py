@@ -42,3 +42,17 @@ def set_firewall(pid: int, *, everything: bool = False) -> None:
     subprocess.run(
         ["nsenter", f"--target={pid}", "-n", "nft", "-f", "-"], input=rules, text=True, check=True, capture_output=True
     )
+
+
+def set_idle_limit(pid: int, seconds: int, *, strict: bool) -> None:
+    """Set after how many seconds of silence a network namespace's connection tracking forgets a TCP connection.
+
+    Args:
+        pid: A process in that namespace.
+        seconds: The limit, for connections that send something from now on.
+        strict: Whether packets of a connection that is not known are invalid; otherwise they make it known again.
+    """
+    folder = "/proc/sys/net/netfilter"
+    script = f"echo {seconds} > {folder}/nf_conntrack_tcp_timeout_established; echo {int(not strict)} > "
+    script += f"{folder}/nf_conntrack_tcp_loose"
+    subprocess.run(["nsenter", f"--target={pid}", "-n", "/bin/sh", "-ec", script], check=True)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.change import Change
-from tests.lab.firewall import set_firewall
+from tests.lab.firewall import set_firewall, set_idle_limit
 
 ANSWER_LIMIT = 10.0
+FOR_EVER = 432_000  # seconds: the kernel's own limit for idle connections
 
 
 class Network:
@@ -64,6 +65,15 @@ class Network:
     def forget_connections(self) -> None:
         """Let the firewall forget all connections: their packets vanish silently, new connections are welcome."""
         set_firewall(self._init_pid)
+
+    def forget_idle(self, seconds: int) -> Change:
+        """Let the firewall forget every connection that was idle for a while, as the NAT of a home router does.
+
+        Args:
+            seconds: How long.
+        """
+        set_idle_limit(self._init_pid, seconds, strict=True)
+        return Change(lambda: set_idle_limit(self._init_pid, FOR_EVER, strict=False))
 
     def open_firewall(self) -> Change:
         """Let the firewall accept everything, both ways: what stock tools need that dial any port."""

@@ -142,6 +142,38 @@ def test_a_firewall_that_forgets_is_silent_to_old_connections(lab: Lab) -> None:
         assert ssh(lab, "true").returncode == 0
 
 
+def test_a_firewall_that_forgets_what_is_idle_keeps_what_is_not(lab: Lab) -> None:
+    with lab.network.forget_idle(1), connect(lab) as idle, connect(lab) as busy:
+        for connection in (idle, busy):
+            assert connection.recv(100).startswith(b"SSH-2.0-OpenSSH")
+        busy.settimeout(0.4)
+        busy.sendall(b"SSH-2.0-test\r\n")
+        assert busy.recv(5000)
+        for _ in range(4):  # 1.6 s in all, never more than 0.4 s of silence
+            busy.sendall(b"\0")
+            with pytest.raises(TimeoutError):
+                busy.recv(1)
+        idle.settimeout(0.3)
+        idle.sendall(b"SSH-2.0-test\r\n")
+        with pytest.raises(TimeoutError):
+            idle.recv(1)
+        assert failure_to_end(busy) is None
+
+
+def failure_to_end(connection: socket.socket) -> OSError | None:
+    """Send what a server answers by hanging up, and see whether the answer comes."""
+    connection.settimeout(2)
+    try:
+        connection.sendall(bytes(4000))
+        while connection.recv(1000):
+            pass
+    except ConnectionResetError:
+        return None
+    except OSError as error:
+        return error
+    return None
+
+
 def failure_to_ask(connection: socket.socket) -> OSError:
     with pytest.raises(OSError) as caught:  # noqa: PT011, PT012 (silent, or the kernel has noticed: both are real)
         connection.sendall(b"SSH-2.0-test\r\n")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from simmate_remote.errors import ProtocolError
+from simmate_remote.errors import ConversationGoneError, ProtocolError
 from simmate_remote.streams import carrier as carrier_module
 from simmate_remote.streams.carrier import FarCarrier, Keepalive, NearCarrier
 from simmate_remote.streams.conversation import Conversation
@@ -148,6 +148,7 @@ async def test_who_says_nothing_is_dropped(user_folders: Path, monkeypatch: pyte
     ("answer", "reason"),
     [
         (encode(Kind.REFUSE, payload=b'{"reason": "not today"}'), "not today"),
+        (encode(Kind.REFUSE, payload=b'{"reason": "all over", "gone": true}'), "all over"),
         (encode(Kind.READY, payload=b"{}"), "READY frame where WELCOME was due"),
         (b"-bash: simmate-remote: command not found\n", "longer than allowed"),
         (b"", "ended before"),
@@ -200,7 +201,7 @@ async def test_a_carrier_whose_other_end_answers_stays_however_little_is_said() 
 
 async def test_an_unanswered_question_makes_suspect_and_any_word_clears_of_it() -> None:
     async with joined() as pair:
-        near, far = await pair.attach(Keepalive(0.1, 1000))
+        _, far = await pair.attach(Keepalive(0.1, 1000))
         pair.carriers[0][0].abort()
         far._transport.pause_reading()
         await until(lambda: pair.near.silent)
@@ -213,7 +214,7 @@ async def test_whoever_was_asleep_asks_at_once_and_blames_nobody_for_the_time(mo
     slept = 0.0
     monkeypatch.setattr(carrier_module, "_now", lambda: time.monotonic() + slept)
     async with joined() as pair:
-        near, _ = await pair.attach(Keepalive(4.0, 1))
+        await pair.attach(Keepalive(4.0, 1))
         pair.carriers[0][0].abort()
         asked = asyncio.Event()
         monkeypatch.setattr(pair.near, "ping", lambda number: asked.set())
@@ -230,7 +231,7 @@ async def test_a_conversation_that_was_begun_is_resumed_and_never_begun_again(us
         await carrier.joined
         assert listener.conversations.pop(near.token).owner == "laptop"
         _, second = await loop.create_unix_connection(lambda: NearCarrier(near, Keepalive()), path)
-        with pytest.raises(ProtocolError, match="not known here any more"):
+        with pytest.raises(ConversationGoneError, match="not known here any more"):
             await second.joined
         near.close("over")
 

@@ -296,3 +296,52 @@ def test_a_token_is_a_secret_of_256_bits() -> None:
     found = asyncio.run(tokens())
     assert len(found) == 10
     assert all(len(token) == 64 for token in found)
+
+
+async def test_a_sender_without_end_is_stopped_when_the_reader_has_closed() -> None:
+    async with joined() as pair:
+        transport, near = pair.near.open("record", Recorder)
+        far = await pair.recorders.get()
+        await far.connected.wait()
+        transport.write(b"the last words")
+        transport.close()
+        await far.ended.wait()
+        sent = 0
+        while not far.lost.done():
+            if not far.paused.is_set():
+                far.transport.write(bytes(10_000))
+                sent += 10_000
+            await asyncio.sleep(0)
+        assert isinstance(await far.lost, StreamResetError)
+        assert bytes(far.received) == b"the last words"
+        assert WINDOW <= sent <= 4 * WINDOW
+        assert await near.lost is None
+        await until(lambda: not (pair.near.streams or pair.far.streams))
+
+
+async def test_the_first_write_of_a_turn_is_sent_within_it_and_the_others_together() -> None:
+    async with joined() as pair:
+        transport, _ = pair.near.open("record", Recorder)
+        far = await pair.recorders.get()
+        await far.connected.wait()
+        await settle()
+        sent: list[bytes] = []
+        (carrier, _) = pair.carriers[0]
+        send = carrier.send
+        carrier.send = lambda frames: (sent.append(b"".join(frames)), send(frames))
+        for word in (b"first", b"second", b"third"):
+            transport.write(word)
+        assert len(sent) == 1
+        assert sent[0].endswith(b"first")
+        await far.wait_for_bytes(16)
+        assert bytes(far.received) == b"firstsecondthird"
+        assert len(sent) == 2
+
+
+async def test_a_round_trip_is_measured_on_the_carriers_that_are_there() -> None:
+    async with joined() as pair:
+        assert 0 < await pair.near.round_trip() < PATIENCE
+        await pair.attach()
+        pair.carriers[0][0].abort()
+        assert 0 < await pair.near.round_trip() < PATIENCE
+    assert not pair.near._questions

@@ -9,7 +9,7 @@ from pathlib import Path
 
 PROGRAM = """
 import os, signal, sys, time
-import simmate_remote.keeper.program as program
+import simmate_remote.keeper.serving as serving
 
 def run(folder, runtime, order, ready, guardian):
     # A daemon: its parent ends at once, in a session of its own, and it does not end when it is asked.
@@ -22,14 +22,13 @@ def run(folder, runtime, order, ready, guardian):
             os.close(here)
             time.sleep(1000)
         os._exit(0)
-    print(str(runtime), int(os.read(there, 20)), os.getpid(), flush=True)
+    os.write(ready, f"{runtime} {int(os.read(there, 20))} {os.getpid()}\\n".encode())
     signal.pause()
 
-program.run = run
+serving.run = run
 import simmate_remote.keeper.guardian as guardian
 guardian.GRACE = 0.3
 sys.argv = ["guardian", sys.argv[1]]
-os.dup2(os.open(os.devnull, os.O_WRONLY), 3)
 guardian.main()
 """
 

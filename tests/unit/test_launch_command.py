@@ -8,12 +8,10 @@ import stat
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
 
-from simmate_remote.keeper.launch import LaunchRequest, shell_command
-from simmate_remote.streams.carrier import Keepalive
+from simmate_remote.keeper.shell_command import shell_command
 
 NONCE = "0123456789abcdef"
 SHELLS = [shell for shell in ("sh", "bash", "dash", "csh", "tcsh", "fish", "zsh", "ksh") if shutil.which(shell)]
@@ -34,10 +32,9 @@ NAMES = [
 
 def run(shell: str, python: str | None, home: Path, folder: str = "~/none") -> str:
     """Run the command in a shell, with a program that prints that it ran; give what was printed."""
-    request = LaunchRequest(folder, python, 1.0, (), Keepalive(), process=cast(Any, None))
     program = b"print('ran', flush=True)"
     done = subprocess.run(
-        [shell, "-c", shell_command(request, NONCE)],
+        [shell, "-c", shell_command(python, folder, NONCE)],
         input=b"%d\n" % len(program) + program,
         capture_output=True,
         check=False,
@@ -92,9 +89,8 @@ def test_without_a_wish_the_python_that_has_distributed_is_preferred(
     script(user_folders / "bin" / "python3", f'#!/bin/sh\nexec {sys.executable} -S "$@"\n')
     script(user_folders / "bin" / "python", f'#!/bin/sh\necho preferred >&2; exec {sys.executable} "$@"\n')
     monkeypatch.setenv("PATH", str(user_folders / "bin"))
-    request = LaunchRequest("~/none", None, 1.0, (), Keepalive(), process=cast(Any, None))
     done = subprocess.run(
-        ["/bin/sh", "-c", shell_command(request, NONCE)],
+        ["/bin/sh", "-c", shell_command(None, "~/none", NONCE)],
         input=b"12\nprint('ran')",
         capture_output=True,
         check=True,

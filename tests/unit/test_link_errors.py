@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -15,10 +18,12 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from kinds import to
 from ssh_server import Script, scripted_server
-from sshd import Sshd, needs_sshd, running_sshd
+from sshd import Sshd, needs_sshd, running_sshd, write_key
 
 from simmate_remote.errors import (
+    AnswerNeededError,
     AuthenticationError,
     ConnectionRefusedByHostError,
     ConnectTimeoutError,
@@ -28,9 +33,11 @@ from simmate_remote.errors import (
     NameNotResolvedError,
     SSHConfigError,
 )
-from simmate_remote.link import Destination, Link, connect
+from simmate_remote.link import Link, connect
 
 Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 class Nothing(asyncio.Protocol):
@@ -57,7 +64,7 @@ def write_config(tmp_path: Path, text: str) -> str:
 
 
 async def log_in(config: str | Path, name: str = "box", timeout: float = 5) -> Link:
-    return await connect(Destination("lab", name, config=str(config), connect_timeout=timeout))
+    return await connect(to(name, config, connect_timeout=timeout))
 
 
 async def failure(kind: type[LinkError], config: str | Path, name: str = "box", timeout: float = 5) -> LinkError:
@@ -145,8 +152,8 @@ async def test_refused_at_each_address_of_a_name(tmp_path: Path) -> None:
 async def test_no_greeting(tmp_path: Path) -> None:
     async with talker(silent) as port:
         config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}")
-        error = await failure(ConnectTimeoutError, config, timeout=0.3)
-    assert "within 0.3 s while waiting for the server's greeting" in str(error)
+        error = await failure(ConnectTimeoutError, config, timeout=1.5)
+    assert "within 1.5 s while waiting for the server's greeting" in str(error)
 
 
 async def test_silence_after_the_greeting(tmp_path: Path) -> None:
@@ -156,7 +163,7 @@ async def test_silence_after_the_greeting(tmp_path: Path) -> None:
 
     async with talker(talk) as port:
         config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}")
-        assert "agreeing on keys" in str(await failure(ConnectTimeoutError, config, timeout=0.3))
+        assert "agreeing on keys" in str(await failure(ConnectTimeoutError, config, timeout=1.5))
         config = write_config(tmp_path, f"Host box\n  HostName 127.0.0.1\n  Port {port}\n  ConnectTimeout 1")
         assert "within 1 s" in str(await failure(ConnectTimeoutError, config))
 
@@ -206,19 +213,23 @@ async def test_broken_off_after_the_greeting(tmp_path: Path) -> None:
 async def test_no_common_cipher(tmp_path: Path) -> None:
     with running_sshd(tmp_path, "Ciphers aes256-ctr") as server:
         server.know()
-        assert "aes128-ctr" in str(await failure(SSHConfigError, server.config(Ciphers="aes128-ctr")))
+        error = await failure(SSHConfigError, server.config(Ciphers="aes128-ctr"))
+    assert "on how to encrypt" in str(error)
+    assert "aes" in str(error)
 
 
 @needs_sshd
 async def test_nothing_is_accepted(sshd: Sshd, tmp_path: Path) -> None:
     stranger = asyncssh.generate_private_key("ssh-ed25519")
     stranger.write_private_key(tmp_path / "stranger")
-    error = await failure(AuthenticationError, sshd.config(IdentityFile=tmp_path / "stranger"))
+    (tmp_path / "stranger").chmod(0o600)
+    # The server offers a password, too, and nobody can be asked for it.
+    error = await failure(AnswerNeededError, sshd.config(IdentityFile=tmp_path / "stranger"))
     text = str(error)
     assert isinstance(error, PermissionError)
     assert "methods tried:  publickey" in text
     assert stranger.get_fingerprint() in text
-    assert "server offers:  publickey, keyboard-interactive, password" in text
+    assert "server offers:  publickey, " in text
 
 
 @needs_sshd
@@ -226,12 +237,14 @@ async def test_too_many_keys(tmp_path: Path) -> None:
     with running_sshd(tmp_path, "MaxAuthTries 1") as server:
         server.know()
         for name in "ab":
-            asyncssh.generate_private_key("ssh-ed25519").write_private_key(tmp_path / name)
+            write_key(tmp_path / name, asyncssh.generate_private_key("ssh-ed25519"))
         config = server.config(IdentityFile=f"{tmp_path}/a\n  IdentityFile {tmp_path}/b")
         assert "Too many authentication failures" in str(await failure(AuthenticationError, config))
 
 
-async def test_the_server_has_no_more_patience(tmp_path: Path) -> None:
+async def test_the_server_has_no_more_patience(tmp_path: Path, kind: str) -> None:
+    if kind == "openssh":
+        pytest.skip("ssh hears nothing from the server while a person is asked")
     script = Script(password="x")
     async with scripted_server(tmp_path, script) as server:
 
@@ -241,7 +254,7 @@ async def test_the_server_has_no_more_patience(tmp_path: Path) -> None:
             raise AssertionError
 
         with pytest.raises(ConnectionRefusedByHostError, match="broke off the connection while logging in"):
-            await connect(Destination("lab", "box", config=str(server.config())), ask)
+            await connect(to("box", server.config()), ask)
 
 
 @needs_sshd
@@ -278,7 +291,7 @@ async def test_proxy_commands_that_bring_nothing(tmp_path: Path) -> None:
     config = write_config(tmp_path, "Host box\n  ProxyCommand no-such-command %h")
     assert "no-such-command box" in str(await failure(ConnectionRefusedByHostError, config))
     config = write_config(tmp_path, "Host box\n  ProxyCommand sleep 60")
-    assert "greeting" in str(await failure(ConnectTimeoutError, config, timeout=0.3))
+    assert "greeting" in str(await failure(ConnectTimeoutError, config, timeout=1.5))
 
 
 @pytest.mark.parametrize(
@@ -297,8 +310,6 @@ async def test_a_wrong_configuration(tmp_path: Path) -> None:
     assert "not-there" in str(await failure(SSHConfigError, tmp_path / "not-there"))
     path.write_text("Host a\n  ProxyJump b\nHost b\n  ProxyJump a\n")
     assert "circle" in str(await failure(SSHConfigError, path, "a"))
-    path.write_text("Host *\n  ProxyUseFdpass yes\n  ProxyCommand x\n")
-    assert "ProxyUseFdpass" in str(await failure(SSHConfigError, path))
     path.write_text('Match exec "sleep 60"\n  User x\n')
     assert "Match exec" in str(await failure(SSHConfigError, path, timeout=0.3))
 
@@ -311,8 +322,9 @@ async def test_no_further_command(tmp_path: Path, limits: str) -> None:
         link = await log_in(server.config())
         for _ in range(int(limits[-1])):
             await link.open_command("cat", Nothing)
-        with pytest.raises(ForbiddenByServerError, match=r"no \(further\) command") as caught:
-            await link.open_command("cat", Nothing)
+        for _ in range(2):  # the second one finds the link as it was
+            with pytest.raises(ForbiddenByServerError, match=r"no \(further\) command") as caught:
+                await link.open_command("cat", Nothing)
         assert "MaxSessions" in str(caught.value)
         await link.close()
 
@@ -324,6 +336,7 @@ async def test_sockets(tmp_path: Path) -> None:
         link = await log_in(server.config())
         with pytest.raises(ForbiddenByServerError, match="no channel to the socket /no/such/socket") as caught:
             await link.open_socket("/no/such/socket", Nothing)
+        await link.open_command("true", Nothing)
         await link.close()
     assert caught.value.remedies[0].command.endswith("box 'ls -l /no/such/socket'")
     (tmp_path / "more").mkdir()
@@ -355,17 +368,39 @@ async def test_a_link_that_is_lost(sshd: Sshd) -> None:
 
 
 @needs_sshd
-async def test_a_jump_host_that_is_lost_ends_the_link(sshd: Sshd) -> None:
+async def test_a_jump_host_that_is_lost_ends_the_link(sshd: Sshd, kind: str) -> None:
     config = sshd.config(
         f"Host behind\n  ProxyJump box\n  HostName localhost\n  Port {sshd.port}\n  AddressFamily inet\n"
         f"  IdentityFile {sshd.key_file}\n  UserKnownHostsFile {sshd.known_hosts}\n  HostKeyAlias inner\n"
     )
     sshd.know(name="inner")
     link = await log_in(config, "behind")
-    link._way[0].connection.abort()  # type: ignore[attr-defined]
+    if kind == "asyncssh":
+        link._way[0].connection.abort()  # type: ignore[attr-defined]
+    else:
+        os.kill(jump_process(config), signal.SIGKILL)
     async with asyncio.timeout(10):
-        assert "the jump host" in str(await link.wait_lost())
+        assert kind == "openssh" or "the jump host" in str(await link.wait_lost())
+        assert isinstance(await link.wait_lost(), LinkLostError)
     await link.close()
+
+
+def jump_process(config: Path) -> int:
+    """Return the process that holds the login at the jump host of this configuration."""
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            with contextlib.suppress(OSError):
+                words = (folder / "cmdline").read_bytes().split(b"\0")
+                if words[0] == b"ssh" and {b"-W", bytes(config)} <= set(words):
+                    return int(folder.name)
+    raise AssertionError("there is no such process")
+
+
+async def test_descriptors_that_a_proxy_command_passes(tmp_path: Path, kind: str) -> None:
+    config = write_config(tmp_path, "Host *\n  ProxyUseFdpass yes\n  ProxyCommand false")
+    # Only the ssh program can take them.
+    error = await failure(SSHConfigError if kind == "asyncssh" else ConnectionRefusedByHostError, config)
+    assert ("link: openssh" in str(error)) == (kind == "asyncssh")
 
 
 async def test_a_server_that_falls_silent(tmp_path: Path) -> None:
@@ -373,9 +408,7 @@ async def test_a_server_that_falls_silent(tmp_path: Path) -> None:
         (tmp_path / "known_hosts").write_text(
             (tmp_path / "known_hosts").read_text().replace(str(server.port), str(port))
         )
-        destination = Destination(
-            "lab", "box", config=str(server.config(Port=port)), keepalive_interval=0.1, keepalive_tries=2
-        )
+        destination = to("box", server.config(Port=port), keepalive_interval=0.1, keepalive_tries=2)
 
         async def ask(prompt: object) -> str:
             return "x"

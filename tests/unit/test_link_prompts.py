@@ -8,11 +8,14 @@ from pathlib import Path
 
 import asyncssh
 import pytest
+from kinds import to
 from ssh_server import Script, scripted_server
 from sshd import give_agent, running_agent, write_key
 
 from simmate_remote.errors import AuthenticationError, ConnectTimeoutError
-from simmate_remote.link import Destination, Prompt, connect
+from simmate_remote.link import Prompt, connect
+
+pytestmark = pytest.mark.usefixtures("kind")
 
 
 class Person:
@@ -28,7 +31,7 @@ class Person:
 
 
 async def log_in(config: Path, ask: object = None, timeout: float = 10) -> None:
-    link = await connect(Destination("lab", "box", config=str(config), connect_timeout=timeout), ask)  # type: ignore[arg-type]
+    link = await connect(to("box", config, connect_timeout=timeout), ask)  # type: ignore[arg-type]
     await link.close()
 
 
@@ -58,7 +61,7 @@ async def test_a_fourth_password_is_not_asked(tmp_path: Path) -> None:
     assert script.logins == 1
 
 
-@pytest.mark.parametrize("secret", ["hunter2-pass", "two words", "ünïcode", "x" * 2000])
+@pytest.mark.parametrize("secret", ["hunter2-pass", "two words", "ünïcode", "x" * 1000])
 async def test_answers_arrive_as_typed_and_are_told_to_nobody(
     tmp_path: Path, secret: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -72,11 +75,11 @@ async def test_answers_arrive_as_typed_and_are_told_to_nobody(
     assert secret not in caplog.text
 
 
-async def test_codes_in_several_rounds_with_several_questions(tmp_path: Path) -> None:
+async def test_codes_in_several_rounds_with_several_questions(tmp_path: Path, kind: str) -> None:
     script = Script(
         rounds=[
             ("Read this\x9b31m.\n", [], []),
-            ("Now answer.", [("User\x00 name: ", True), ("Code: ", False)], ["ada", "123456"]),
+            ("Now answer.", [("User\x01 name: ", True), ("Code: ", False)], ["ada", "123456"]),
             ("", [("Again: ", False)], ["654321"]),
         ]
     )
@@ -84,7 +87,7 @@ async def test_codes_in_several_rounds_with_several_questions(tmp_path: Path) ->
         person = Person("ada", "123456", "654321")
         await log_in(server.config(), person)
     assert [(prompt.kind, prompt.text, prompt.echo) for prompt in person.prompts] == [
-        ("code", "User name: ", True),
+        ("code", "User name: ", kind == "asyncssh"),  # ssh does not say which answers may be seen
         ("code", "Code: ", False),
         ("code", "Again: ", False),
     ]
@@ -101,7 +104,7 @@ async def test_nobody_can_be_asked(tmp_path: Path) -> None:
             with pytest.raises(AuthenticationError) as caught:
                 await log_in(config, ask)
             assert "nobody can be asked" in str(caught.value)
-            assert "server offers:  keyboard-interactive, password" in str(caught.value)
+            assert "keyboard-interactive needs a person" in str(caught.value)
     assert script.answers == []
 
 
@@ -181,6 +184,7 @@ async def test_a_passphrase_is_asked_only_for_the_key_that_the_server_wants(
 async def test_a_locked_key_without_its_public_half(tmp_path: Path, form: str) -> None:
     key = asyncssh.generate_private_key("ssh-rsa", key_size=2048)
     key.write_private_key(tmp_path / "id", form, passphrase="open sesame")
+    (tmp_path / "id").chmod(0o600)
     async with scripted_server(tmp_path, Script(key=key)) as server:
         await log_in(server.config(IdentityFile=tmp_path / "id"), Person("wrong", "open sesame"))
 
@@ -197,7 +201,7 @@ async def test_a_key_that_stays_locked(tmp_path: Path, key: asyncssh.SSHKey, ans
 
 async def test_a_locked_key_and_nobody_to_ask(tmp_path: Path, key: asyncssh.SSHKey) -> None:
     async with scripted_server(tmp_path, Script(key=key)) as server:
-        with pytest.raises(AuthenticationError, match="has a passphrase, and nobody") as caught:
+        with pytest.raises(AuthenticationError, match="nobody can be asked") as caught:
             await log_in(server.config(IdentityFile=tmp_path / "id"))
     assert f"ssh-add {tmp_path}/id" in [remedy.command for remedy in caught.value.remedies]
 
@@ -242,12 +246,12 @@ async def test_identities_only_takes_from_the_agent_what_is_named(tmp_path: Path
         await log_in(server.config(**options, IdentityFile=tmp_path / "id"))
 
 
-async def test_an_agent_that_is_gone_is_only_noted(tmp_path: Path) -> None:
+async def test_an_agent_that_is_gone_is_only_noted(tmp_path: Path, kind: str) -> None:
     key = asyncssh.generate_private_key("ssh-ed25519")
     write_key(tmp_path / "id", key)
     async with scripted_server(tmp_path, Script(key=key)) as server:
         await log_in(server.config(IdentityAgent=tmp_path / "gone", IdentityFile=tmp_path / "id"))
-        with pytest.raises(AuthenticationError, match="gone does not answer"):
+        with pytest.raises(AuthenticationError, match="gone does not answer" if kind == "asyncssh" else "did not let"):
             await log_in(server.config(IdentityAgent=tmp_path / "gone"))
 
 
@@ -257,6 +261,7 @@ async def test_keys_are_offered_as_they_are_named(tmp_path: Path) -> None:
     for name, key in zip(names, keys, strict=True):
         write_key(tmp_path / name, key)
     (tmp_path / "broken").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n")
+    (tmp_path / "broken").chmod(0o600)
     files = "\n".join(f"  IdentityFile {tmp_path}/{name}" for name in ["missing", "broken", *names]).lstrip()
     async with scripted_server(tmp_path, Script(key=asyncssh.generate_private_key("ssh-ed25519"))) as server:
         with pytest.raises(AuthenticationError) as caught:
@@ -264,7 +269,7 @@ async def test_keys_are_offered_as_they_are_named(tmp_path: Path) -> None:
     offered = [line for line in str(caught.value).splitlines() if "key offered" in line]
     for key, name, line in zip(keys, names, offered, strict=True):
         assert f"{key.get_fingerprint()} ({tmp_path}/{name})" in line
-    assert "broken cannot be used" in str(caught.value)
+    assert f"{tmp_path}/broken" in str(caught.value)
 
 
 async def test_a_key_and_then_a_code_in_one_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +293,11 @@ async def test_a_key_and_then_a_code_in_one_login(tmp_path: Path, monkeypatch: p
     assert script.logins == 1
 
 
-async def test_an_agent_that_says_nothing_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_agent_that_says_nothing_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    if kind == "openssh":
+        pytest.skip("ssh waits for its agent for ever, and the login ends after ConnectTimeout")
     monkeypatch.setattr("simmate_remote.link.keys._AGENT_PATIENCE", 0.1)
 
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,7 +16,10 @@ HOUSE = (
     "streams", "inventory", "errors", "version",
 )  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
-FAR_SIDE = ("attach", "bootstrap", "guardian", "lease", "logs", "processes", "program")
+FAR_SIDE = (
+    "attach", "bootstrap", "conversations", "ending", "family", "guardian", "handover", "journal", "lease", "lending",
+    "logout", "logs", "pipes", "previous", "processes", "program", "pruning", "record", "serving", "starting", "usage",
+)  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:

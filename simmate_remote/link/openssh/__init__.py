@@ -1,0 +1,1 @@
+"""The parts of the link through the ``ssh`` program."""
