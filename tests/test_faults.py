@@ -16,6 +16,7 @@ from faults.runner import conditions, observe
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import EmbeddedBox, LabBox
 
+PLACES = ("embedded-asyncssh", "lab-asyncssh", "lab-openssh")
 DOWN, UP = 48_000_000, 4_000_000
 SHORT = [fault for fault in (*NOTHING_LOST, *TOLD) if fault.quick_seconds or not fault.seconds]
 LINK_MATTERS = (server_faults.forbids_forwarding, server_faults.allows_one_session)
@@ -25,12 +26,12 @@ pytestmark = pytest.mark.timeout(180)
 
 def under_way() -> Iterator[object]:
     """Give each fault at each kind of place; where a session is, all of them follow each other on it."""
-    for kind, link in (("embedded", "asyncssh"), ("lab", "asyncssh"), ("lab", "openssh")):
-        marks = [pytest.mark.lab] if kind == "lab" else []
+    for where in PLACES:
+        marks = [pytest.mark.lab] if "lab" in where else []
         for fault in SHORT:
-            if fault.conditions is nothing and (kind == "lab" or not fault.needs_lab):
+            if fault.conditions is nothing and ("lab" in where or not fault.needs_lab):
                 title = fault.title(fault.quick_seconds)
-                yield pytest.param((kind, link), fault, marks=marks, id=f"{kind}-{link}-{title}")
+                yield pytest.param(where, fault, marks=marks, id=f"{where}-{title}")
 
 
 def from_the_start() -> Iterator[object]:
@@ -44,7 +45,7 @@ def from_the_start() -> Iterator[object]:
 @pytest.fixture(scope="module")
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     """Give a host, and one user's process with its session."""
-    kind, link = request.param
+    kind, link = request.param.split("-")
     with contextlib.ExitStack() as stack:
         if kind == "embedded":
             box: EmbeddedBox | LabBox = EmbeddedBox(stack.enter_context(EmbeddedHost()))
@@ -57,7 +58,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[Place]:
         assert place.leave() == []
 
 
-@pytest.mark.parametrize(("place", "fault"), list(under_way()), indirect=["place"])
+@pytest.mark.parametrize(("place", "fault"), list(under_way()), indirect=["place"], scope="module")
 def test_what_a_fault_does_to_work_that_is_under_way(place: Place, fault: Fault) -> None:
     assert observe(fault, place, fault.quick_seconds).violations == [], place.evidence()
 

@@ -9,15 +9,19 @@ from pathlib import Path
 
 import pytest
 
+from simmate_remote import connect
 from simmate_remote.errors import KeeperElsewhereError, KeeperGoneError
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import Box, EmbeddedBox, assert_nothing_left
+from tests.hosts import end_session, host_of, leave_session
 from tests.keepers import end, reached
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root makes namespaces of host names here")
 
 NODE = """#!/bin/sh
 node=$(cat ~/node)
+# One login may be led astray, as by a name that has several addresses.
+[ -e ~/astray ] && node=$(cat ~/astray) && rm ~/astray
 exec unshare --uts --mount /bin/sh -c '
     hostname "$1"; mount --bind ~/boot-"$1" /proc/sys/kernel/random/boot_id; shift; exec /bin/sh "$@"
 ' sh "$node" "$@"
@@ -30,6 +34,9 @@ class Cluster(EmbeddedBox):
     def choose(self, node: str, *, boot: str = "1") -> None:
         Path(self.home, "node").write_text(node)
         Path(self.home, f"boot-{node}").write_text(f"{node}-{boot}\n")
+
+    def lead_astray(self, node: str) -> None:
+        Path(self.home, "astray").write_text(node)
 
     def age(self, node: str, seconds: float) -> None:
         path = Path(self.home, "simmate-remote", "keepers", f"{node}.json")
@@ -111,3 +118,21 @@ async def test_a_node_that_was_shut_down_in_good_order_was_rebooted_all_the_same
     with pytest.raises(KeeperGoneError, match="the host was rebooted"):
         async with reached(cluster, start=False):
             pass
+
+
+def test_a_session_goes_to_the_node_that_has_what_is_its_own(cluster: Cluster) -> None:
+    cluster.choose("login-2", boot="1")
+    cluster.choose("login-1")
+    host = host_of(cluster)
+    with connect(host) as here:
+        here.client.wait_for_workers(2, timeout=30)
+        workers = here.client.run(os.getpid)
+    leave_session(host)
+    cluster.lead_astray("login-2")
+    with connect(host) as here:
+        here.client.wait_for_workers(2, timeout=30)
+        assert here.client.run(os.getpid) == workers
+        cluster.lead_astray("login-2")
+        cluster.cut()
+        assert here.client.submit(abs, -8).result(timeout=30) == 8
+    end_session(host)

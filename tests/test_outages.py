@@ -18,7 +18,7 @@ from distributed import Client
 
 from simmate_remote import RemoteCluster, connect
 from simmate_remote.errors import KeeperGoneError
-from simmate_remote.inventory import Host
+from simmate_remote.inventory import Duration, Host
 from simmate_remote.link import Prompt
 from simmate_remote.session.client import find
 from simmate_remote.session.join import join
@@ -214,3 +214,15 @@ def test_a_second_machine_leaves_the_streams_of_the_first_alone(
         os.kill(pid, signal.SIGCONT)
         assert future.result(timeout=30) == 64
     end_session(host)
+
+
+@pytest.mark.lab
+@pytest.mark.timeout(120)
+def test_a_host_that_stays_away_for_longer_than_its_lease_is_given_up(lab: Lab, lab_box: Box) -> None:
+    host = host_of(lab_box, lease=Duration(8))
+    with RemoteCluster(host) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
+        future = client.submit(slowly, 1, 1000)
+        with lab.network.down(), pytest.raises(KeeperGoneError, match="could not be reached for 8 s") as caught:
+            future.result(timeout=90)
+        assert "simmate-remote connect lab-box" in str(caught.value)

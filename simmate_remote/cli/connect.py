@@ -23,6 +23,10 @@ def connect(
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay here; Ctrl-C then ends everything on the host.")
     ] = False,
+    here: Annotated[
+        bool,
+        typer.Option("--here", help="Start afresh where the login leads, even if another node has the rest."),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Log in to a host once, and start its scheduler and workers.
@@ -30,13 +34,13 @@ def connect(
     The connection lasts: it goes on when this command has ended and its terminal is closed, until
     `simmate-remote disconnect`.
     """
-    asyncio.run(_connect(load_host(host), foreground, as_json))
+    asyncio.run(_connect(load_host(host), foreground, here, as_json))
 
 
-async def _connect(host: Host, foreground: bool, as_json: bool) -> None:
+async def _connect(host: Host, foreground: bool, here: bool, as_json: bool) -> None:
     with Steps() as steps:
         # It lasts from when all is there, and not before: a Ctrl-C up to then ends what was begun.
-        session = await join(host, lasting=False, ask=steps.ask, step=steps)
+        session = await join(host, lasting=False, here=here, ask=steps.ask, step=steps)
         async with undone_on_failure(session, steps):
             if session.started:
                 steps("waiting for the workers")

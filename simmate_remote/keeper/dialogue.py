@@ -231,5 +231,6 @@ def elsewhere(host: str, record: Record) -> KeeperElsewhereError:
         remedies=(
             Remedy(f"ssh {way} true", "shows whether that machine can be reached itself"),
             Remedy(f"simmate-remote hosts show {host}", f"`ssh:` can name it: {way}"),
+            Remedy(f"simmate-remote connect {host} --here", "starts afresh where the login leads"),
         ),
     )

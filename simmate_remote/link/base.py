@@ -56,6 +56,8 @@ class Destination:
         link: Which kind: asyncssh, or the ``ssh`` program.
         impatient: Whether to knock again each second while nothing answers, and not only when TCP itself does: what is
             lost comes back at any time. The ``ssh`` program is given one second, and is to be started again after it.
+        node: Address and port of one of several machines behind the name; None: whichever answers. Its host key is
+            looked up by the name.
     """
 
     host: str
@@ -66,6 +68,7 @@ class Destination:
     connect_timeout: float = 20.0
     link: Literal["asyncssh", "openssh"] = "asyncssh"
     impatient: bool = False
+    node: tuple[str, int] | None = None
 
     def ssh_command(self) -> str:
         """Compose the command that logs in there by hand; what shall run there may follow it."""

@@ -37,6 +37,8 @@ async def find_route(destination: Destination) -> list[Hop]:
             meanwhile="nothing was contacted; a command of Match exec in the SSH configuration is the usual cause",
             remedies=_remedies(destination),
         ) from error
+    if destination.node is not None:
+        way[-1] = way[-1].at(*destination.node)
     return [Hop(destination, settings, number, len(way)) for number, settings in enumerate(way, 1)]
 
 

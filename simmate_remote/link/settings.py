@@ -8,7 +8,7 @@ import pwd
 import re
 import shlex
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -55,6 +55,12 @@ class HostSettings:
     def proxy_command(self) -> str | None:
         command = self.value("proxycommand")
         return self.expand(command) if command else None
+
+    def at(self, address: str, port: int) -> HostSettings:
+        """Give the same for one of several machines behind this name."""
+        known_as = self.value("hostkeyalias") or (self.host if self.port == 22 else f"[{self.host}]:{self.port}")
+        there = {"hostname": [address], "port": [str(port)], "hostkeyalias": [known_as]}
+        return replace(self, options=self.options | there)
 
     def value(self, option: str) -> str:
         """Return the text of an option; empty when it is not set, or ``none``."""

@@ -15,6 +15,7 @@ from typing import Any
 
 from simmate_remote.session.control import Control
 from simmate_remote.session.order import SessionOrder
+from simmate_remote.streams.allocation import keep_memory_of_reads
 
 ALREADY_THERE = b"there\n"
 LISTENING = b"listening\n"
@@ -51,6 +52,7 @@ def main() -> None:
         except OSError:
             sys.stdout.buffer.write(ALREADY_THERE)
             return
+        keep_memory_of_reads()
         path.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(path, SessionOrder(**request["host"])))

@@ -199,13 +199,15 @@ async def find(host: Host) -> SessionClient:
     return client
 
 
-async def find_or_start(host: Host) -> SessionClient:
+async def find_or_start(host: Host, *, here: bool = False) -> SessionClient:
     """Connect to the session of a host, and start it if there is none.
 
     A session that is started ends soon unless somebody owns it, or makes it last.
 
     Args:
         host: The host.
+        here: Whether a new session starts afresh where its login leads, although another machine behind the name has
+            what an earlier one left.
 
     Raises:
         SessionError: It could not be started.
@@ -215,7 +217,7 @@ async def find_or_start(host: Host) -> SessionClient:
     while True:
         client, started = await _connect(path, host.name), False
         if client is None:
-            started = await asyncio.to_thread(_start, path, host)
+            started = await asyncio.to_thread(_start, path, SessionOrder.of(host, owner_of(host), here=here))
             client = await _connect(path, host.name, started=started)
         if client is not None and (started or await client.is_welcome()):
             return client
@@ -260,9 +262,9 @@ def _death(host: str, log: Path) -> SessionStoppedError:
     )
 
 
-def _start(path: Path, host: Host) -> bool:
+def _start(path: Path, order: SessionOrder) -> bool:
     """Start a session process; give whether it is the one, or another was quicker."""
-    request = {"socket": str(path), "host": dataclasses.asdict(SessionOrder.of(host, owner_of(host)))}
+    request = {"socket": str(path), "host": dataclasses.asdict(order)}
     log = os.open(log_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(

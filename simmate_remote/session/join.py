@@ -13,7 +13,12 @@ from simmate_remote.session.client import SessionClient, find_or_start
 
 
 async def join(
-    host: Host, *, lasting: bool, ask: Ask | None = None, step: Callable[[str], None] = lambda _: None
+    host: Host,
+    *,
+    lasting: bool,
+    here: bool = False,
+    ask: Ask | None = None,
+    step: Callable[[str], None] = lambda _: None,
 ) -> SessionClient:
     """Have a session that is connected.
 
@@ -23,13 +28,15 @@ async def join(
     Args:
         host: The host.
         lasting: Whether the session shall outlive this process; otherwise one that this makes ends with it.
+        here: Whether a new session starts afresh where its login leads, although another machine behind the name has
+            what an earlier one left.
         ask: Answers the questions that come up; without it, what needs a person fails.
         step: Told what is being done.
 
     Raises:
         SimmateRemoteError: It could not connect, and nothing that this made was left.
     """
-    client = await find_or_start(host)
+    client = await find_or_start(host, here=here)
     async with undone_on_failure(client, step):
         if client.started:
             await client.own()

@@ -31,6 +31,7 @@ class SessionOrder:
         lease_text: The same in words.
         connect_timeout: Seconds.
         link: The kind of link.
+        here: Whether a keeper is started where the login leads, although another machine behind the name has one.
         owner: Whose streams those of its session are, for the keeper: this user's, from this machine, to this host.
     """
 
@@ -47,9 +48,10 @@ class SessionOrder:
     connect_timeout: float
     link: Literal["asyncssh", "openssh"]
     owner: str
+    here: bool = False
 
     @classmethod
-    def of(cls, host: Host, owner: str) -> Self:
+    def of(cls, host: Host, owner: str, *, here: bool = False) -> Self:
         """Take over what the inventory says."""
         return cls(
             name=host.name,
@@ -65,13 +67,15 @@ class SessionOrder:
             connect_timeout=float(host.connect_timeout),
             link=host.link,
             owner=owner,
+            here=here,
         )
 
-    def destination(self, *, impatient: bool = False) -> Destination:
+    def destination(self, *, impatient: bool = False, node: tuple[str, int] | None = None) -> Destination:
         """Give where a login goes.
 
         Args:
             impatient: Whether to knock again each second while nothing answers.
+            node: One of several machines behind the name; None: whichever answers.
         """
         return Destination(
             host=self.name,
@@ -82,4 +86,5 @@ class SessionOrder:
             connect_timeout=self.connect_timeout,
             link=self.link,
             impatient=impatient,
+            node=node,
         )

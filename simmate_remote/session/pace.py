@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import random
 
-from simmate_remote.errors import AuthenticationError, HostKeyChangedError, HostKeyUnknownError, LinkError
+from simmate_remote.errors import (
+    AuthenticationError,
+    HostKeyChangedError,
+    HostKeyUnknownError,
+    LinkError,
+    SSHConfigError,
+)
 
 UNANSWERED = 1.0
 """Seconds between attempts that reach nobody; they trouble nobody either."""
@@ -30,7 +36,7 @@ class Pace:
 
     def pause(self, error: Exception) -> float:
         """Give the seconds to wait after an attempt that ended with this error."""
-        if isinstance(error, LinkError) and not error.reached_server:
+        if isinstance(error, LinkError) and not error.reached_server and not isinstance(error, SSHConfigError):
             return UNANSWERED
         if needs_a_person(error):
             longest = min(LONGEST_REFUSED_PAUSE, FIRST_REFUSED_PAUSE * 2**self._refused)

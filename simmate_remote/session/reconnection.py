@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 
 from simmate_remote.errors import KeeperGoneError, LinkLostError, Remedy, SimmateRemoteError
 from simmate_remote.session.pace import Pace, needs_a_person
@@ -37,7 +38,8 @@ class Reconnection:
         """Come back after each loss, for ever.
 
         Raises:
-            KeeperGoneError: There is nothing on the host any more to come back to.
+            KeeperGoneError: There is nothing on the host any more to come back to, or it could not be reached for so
+                long that there cannot be.
         """
         while True:
             await self._remote.until(self._in_trouble)
@@ -79,10 +81,13 @@ class Reconnection:
 
     async def _come_back(self) -> None:
         pace = Pace()
+        began = time.time()
         while True:
             error = await self._try_once()
             if error is None:
                 return
+            if time.time() - began > self._remote.host.lease:
+                raise self._too_late(error, began)
             pause = pace.pause(error)
             logger.info("%s; next attempt in %.1f s", error.what, pause)
             if self._progress.state in (State.RECONNECTING, State.WAITING):
@@ -91,6 +96,17 @@ class Reconnection:
                 self._progress.step(error.what)
             if await self._well_within(pause):
                 return
+
+    def _too_late(self, error: SimmateRemoteError, began: float) -> KeeperGoneError:
+        host = self._remote.host
+        return KeeperGoneError(
+            f"the host could not be reached for {host.lease_text}, after which it ends the connections that were lost",
+            host=host.name,
+            since=began,
+            meanwhile="unfinished work that needs nobody here goes on there",
+            remedies=(Remedy(f"simmate-remote connect {host.name}", "shows what is left"), *error.remedies),
+            detail=error.what,
+        )
 
     async def _try_once(self) -> SimmateRemoteError | None:
         """Try to come back; give what went wrong, or None if all is well, by whatever way."""

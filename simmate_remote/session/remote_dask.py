@@ -94,12 +94,15 @@ class RemoteDask:
         children = await remote.children()
         noted = about["notes"].get("certificates")
         self.certificates = Certificates(*noted) if noted and children else make_certificates()
-        await remote.keeper.call("note", name="certificates", value=list(self.certificates))
         living = [child["name"] for child in children if child["name"] != "scheduler"]
         self._workers = living or [f"worker-{number}" for number in range(self.plan.count)]
         self._folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
         configuration = scheduler_configuration(self.certificates, self.plan, self._folders)
-        scheduler = await remote.start_child("scheduler", "scheduler", configuration)
+        # Calls that need no other's answer go together: over a long way each would take a round trip of its own.
+        _, scheduler = await asyncio.gather(
+            remote.keeper.call("note", name="certificates", value=list(self.certificates)),
+            remote.start_child("scheduler", "scheduler", configuration),
+        )
         self.address_there = scheduler["address"]
         configure = partial(
             worker_configuration, self.certificates, self.plan, self._folders, scheduler=self.address_there
@@ -107,8 +110,10 @@ class RemoteDask:
         starts = [remote.start_child(name, "worker", configure(name=name)) for name in self._workers]
         self._beginning = asyncio.create_task(self._begin(starts))
         port = int(self.address_there.rpartition(":")[2])
-        await remote.keeper.call("offer", target="scheduler", place={"port": port})
-        await remote.keeper.call("offer", target="dashboard", place={"path": scheduler["dashboard"]})
+        await asyncio.gather(
+            remote.keeper.call("offer", target="scheduler", place={"port": port}),
+            remote.keeper.call("offer", target="dashboard", place={"path": scheduler["dashboard"]}),
+        )
         self._ports = await forward_port(remote.conversation, "scheduler", late_end=LATE_END)
         self.address = f"tls://127.0.0.1:{port_of(self._ports)}"
         self.gate = DashboardGate(remote.host.name, lambda: remote.conversation.open_reader_writer("dashboard"))
@@ -215,6 +220,13 @@ class RemoteDask:
         else:
             self._cluster.cancel()
             await asyncio.wait({self._cluster})
+
+
+def import_for_start() -> None:
+    """Import what :meth:`RemoteDask.start` needs, ahead of it: in a thread, while the host is awaited."""
+    import simmate_remote.cluster.certificates
+    import simmate_remote.cluster.configuration
+    import simmate_remote.session.dashboard_gate  # noqa: F401
 
 
 def _import_cluster() -> type[HostCluster]:

@@ -11,7 +11,9 @@ from typing import Any
 from simmate_remote.environment.versions import COMPARED, compare
 from simmate_remote.errors import (
     ForbiddenByServerError,
+    KeeperElsewhereError,
     KeeperError,
+    LinkError,
     LinkLostError,
     Remedy,
     SchedulerError,
@@ -33,6 +35,7 @@ NURSERY = "simmate_remote.cluster.host.nursery"
 FIRST_LEASE = 10.0
 """Seconds that a new keeper stays without us, until all is there and the host's own lease counts."""
 
+SSH_PORT = 22
 GOODBYE_TIMEOUT = 30.0
 HASTY_GOODBYE_TIMEOUT = 5.0
 LINK_AFTER_CARRIER = 0.5
@@ -73,6 +76,7 @@ class RemoteHost:
         self.conversation.carriers_changed = self._carriers_changed
         self.link: Link | None = None
         self.silent = False
+        self._node: tuple[str, int] | None = None
         self._news = asyncio.Event()
         self._keeper: Caller | None = None
         self._more_carriers: MoreCarriers | None = None
@@ -102,6 +106,30 @@ class RemoteHost:
         """Make the one login."""
         self.link = await self._log_in(ask, impatient=False)
 
+    async def go_to_node(self, error: KeeperElsewhereError, ask: Ask) -> None:
+        """Log in once more: the name led to another of its machines than the one that has the keeper.
+
+        Args:
+            error: Which machine that is.
+            ask: Answers what the login asks.
+
+        Raises:
+            KeeperElsewhereError: It cannot be reached by itself.
+        """
+        if not self._learn_node(error):
+            raise error
+        assert self.link is not None
+        await self.link.close()
+        try:
+            self.link = await self._log_in(ask, impatient=False)
+        except LinkError as reason:
+            raise error from reason
+
+    def _learn_node(self, error: KeeperElsewhereError) -> bool:
+        """Take note of the machine to go to, and give whether that is news."""
+        known, self._node = self._node, (error.address, error.port or SSH_PORT) if error.address else self._node
+        return self._node != known
+
     async def _log_in(self, ask: Ask | None, *, impatient: bool) -> Link:
         # Here and not above: its import takes a quarter of a second, and the control socket is open by now.
         from simmate_remote.link import connect
@@ -111,7 +139,8 @@ class RemoteHost:
             self.asked_a_person = self.asked_a_person or prompt.kind != "host-key"
             return await ask(prompt)
 
-        return await connect(self.host.destination(impatient=impatient), answer if ask is not None else None)
+        destination = self.host.destination(impatient=impatient, node=self._node)
+        return await connect(destination, answer if ask is not None else None)
 
     async def reach_keeper(self) -> None:
         """Start the keeper, or find it."""
@@ -191,7 +220,11 @@ class RemoteHost:
         self._add_carriers(link)
 
     async def _attach(self, link: Link) -> None:
-        await launch(link, self.conversation, self._request(start=False), lambda _: None)
+        try:
+            await launch(link, self.conversation, self._request(start=False), lambda _: None)
+        except KeeperElsewhereError as error:
+            self._learn_node(error)
+            raise
 
     def _add_carriers(self, link: Link) -> None:
         keepalive = Keepalive(self.host.keepalive_interval, self.host.keepalive_tries)
@@ -209,6 +242,7 @@ class RemoteHost:
             keepalive=Keepalive(host.keepalive_interval, host.keepalive_tries),
             process=ProcessRequest("nursery", NURSERY, host.workers.get("environment") or {}),
             start=start,
+            here=host.here,
         )
 
     async def unless_lost(self, work: Coroutine[Any, Any, None]) -> None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from simmate_remote.errors import KeeperGoneError, Remedy, SchedulerError, SessionStoppedError, SimmateRemoteError
+from simmate_remote.errors import (
+    KeeperElsewhereError,
+    KeeperGoneError,
+    Remedy,
+    SchedulerError,
+    SessionStoppedError,
+    SimmateRemoteError,
+)
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.people import People
 from simmate_remote.session.reconnection import Reconnection
-from simmate_remote.session.remote_dask import RemoteDask
+from simmate_remote.session.remote_dask import RemoteDask, import_for_start
 from simmate_remote.session.remote_host import RemoteHost
 from simmate_remote.session.state import Progress, State
 
@@ -103,7 +110,12 @@ class Session:
     async def _live(self) -> None:
         self.progress.step(f"logging in at {self.host.ssh}")
         await self.remote.log_in(self._people.ask)
-        await self.remote.unless_lost(self._begin())
+        try:
+            await self.remote.unless_lost(self._begin())
+        except KeeperElsewhereError as error:
+            self.progress.step(f"going to {error.hostname}, which has what an earlier session left")
+            await self.remote.go_to_node(error, self._people.ask)
+            await self.remote.unless_lost(self._begin())
         self.progress.enter(State.CONNECTED)
         await Reconnection(self.remote, self.progress, self._people).keep()
 
@@ -111,14 +123,17 @@ class Session:
         """Have the keeper, the scheduler and the workers."""
         remote, progress = self.remote, self.progress
         progress.step("starting the keeper")
-        await remote.reach_keeper()
+        # A Python starts over there meanwhile, and this process would only wait for it.
+        await asyncio.gather(remote.reach_keeper(), asyncio.to_thread(import_for_start))
         # Somebody meant what is found there to last: it must not end with whoever made this session.
         self.lasting = self.lasting or bool(remote.about["notes"].get("lasting"))
         progress.step("starting scheduler and workers")
         await self.dask.start()
         # While the link is down nobody holds the lease, and a lid may be closed for the night.
-        await remote.keeper.call("renew_lease", length=self.host.lease)
-        await remote.keeper.call("note", name="lasting", value=self.lasting)
+        await asyncio.gather(
+            remote.keeper.call("renew_lease", length=self.host.lease),
+            remote.keeper.call("note", name="lasting", value=self.lasting),
+        )
 
     def _cluster_failed(self, reason: SimmateRemoteError) -> None:
         self._ending = asyncio.create_task(self.stop(error=reason))

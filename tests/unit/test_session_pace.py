@@ -15,13 +15,14 @@ from simmate_remote.errors import (
     HostKeyChangedError,
     KeeperError,
     NameNotResolvedError,
+    SSHConfigError,
     SimmateRemoteError,
 )
 from simmate_remote.session.pace import Pace, needs_a_person
 
 UNANSWERED = [NameNotResolvedError, ConnectionRefusedByHostError, ConnectTimeoutError]
 REFUSED = [AuthenticationError, AnswerNeededError, HostKeyChangedError]
-FAILED = [ForbiddenByServerError, KeeperError]
+FAILED = [ForbiddenByServerError, KeeperError, SSHConfigError]
 HOUR = 3600.0
 
 
@@ -40,7 +41,7 @@ def test_what_nobody_answers_is_tried_every_second_for_ever(kind: type[SimmateRe
 
 
 @pytest.mark.parametrize("kind", FAILED)
-def test_what_a_server_answers_is_tried_ever_more_seldom(kind: type[SimmateRemoteError]) -> None:
+def test_what_fails_for_another_reason_is_tried_ever_more_seldom(kind: type[SimmateRemoteError]) -> None:
     assert attempts_within(15, kind("no")) <= 4
     assert 60 <= attempts_within(HOUR, kind("no")) <= 130
 

@@ -58,6 +58,9 @@ def _options(way: Sequence[Hop], *, can_ask: bool) -> dict[str, str]:
         options["BatchMode"] = "yes"
     if not hop.settings.chosen("ciphers") and _FASTEST in (ciphers := hop.settings.value("ciphers").split(",")):
         options["Ciphers"] = ",".join([_FASTEST, *(cipher for cipher in ciphers if cipher != _FASTEST)])
+    if not hop.is_jump and hop.destination.node is not None:
+        for option in ("HostName", "Port", "HostKeyAlias"):
+            options[option] = hop.settings.value(option.lower())
     if len(way) > 1:
         # In place of ProxyJump, whose logins would know nothing of these options.
         options["ProxyCommand"] = _jump(way[:-1], can_ask=can_ask)
@@ -83,7 +86,7 @@ def _command(hop: Hop, options: dict[str, str], *flags: str) -> list[str]:
     command = ["ssh", "-v", *flags]
     command += ["-F", config] if config is not None else []
     command += ["-l", target.user] if target.user is not None else []
-    command += ["-p", str(target.port)] if target.port is not None else []
+    command += ["-p", str(target.port)] if target.port is not None and "Port" not in options else []
     for name, value in options.items():
         command += ["-o", f"{name}={value}"]
     return [*command, "--", target.name]
