@@ -166,6 +166,7 @@ class OpenSSHLink(Link):
             await self._trace.close()
         if self._folder is not None:
             self._folder.remove()
+        await asyncio.sleep(0)  # a transport that was aborted closes its socket in the loop's next round
 
     async def _end_master(self) -> None:
         try:

@@ -10,6 +10,7 @@ import pytest
 from simmate_remote.errors import KeeperError
 from simmate_remote.keeper import logs as logs_module
 from simmate_remote.keeper.lease import Lease
+from simmate_remote.keeper.log_folder import make_log_folder
 from simmate_remote.keeper.logs import Logs
 
 TEXT = "Gitterkonstante a₀ = 3.61 Å, größer als erwartet 🔬\n" * 40
@@ -17,7 +18,7 @@ TEXT = "Gitterkonstante a₀ = 3.61 Å, größer als erwartet 🔬\n" * 40
 
 @pytest.fixture
 def logs(user_folders: Path) -> Logs:
-    return Logs(user_folders)
+    return Logs(make_log_folder(user_folders))
 
 
 @pytest.mark.parametrize("piece", [1, 2, 3, 5, 7, 64])

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -43,12 +43,12 @@ async def output(link: Link, command: str) -> bytes:
 
 
 @pytest.fixture
-def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the place of the sockets' folders, where no other test has any."""
+def sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], list[Path]]]:
+    """Give what lists the folders of sockets, of this test alone."""
     with tempfile.TemporaryDirectory(prefix="s-", dir="/tmp") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         monkeypatch.setenv("TMPDIR", folder)
-        yield Path(folder)
+        yield lambda: list(Path(folder).iterdir())
 
 
 def masters(config: Path) -> list[int]:
@@ -137,17 +137,17 @@ async def test_the_socket_of_a_dead_master_is_no_master(sshd: Sshd, masters_path
     await link.close()
 
 
-async def test_nothing_is_left_of_a_link(sshd: Sshd, sockets: Path) -> None:
+async def test_nothing_is_left_of_a_link(sshd: Sshd, sockets: Callable[[], list[Path]]) -> None:
     config = sshd.config()
     link = await log_in(config)
-    (folder,) = sockets.iterdir()
+    (folder,) = sockets()
     assert folder.stat().st_mode & 0o777 == 0o700
     await link.close()
     await until_gone(config)
-    assert not list(sockets.iterdir())
+    assert not sockets()
 
 
-async def test_the_master_ends_with_a_process_that_is_killed(sshd: Sshd, sockets: Path) -> None:
+async def test_the_master_ends_with_a_process_that_is_killed(sshd: Sshd, sockets: Callable[[], list[Path]]) -> None:
     config = sshd.config()
     code = (
         "import asyncio, sys\n"
@@ -168,10 +168,10 @@ async def test_the_master_ends_with_a_process_that_is_killed(sshd: Sshd, sockets
     begin = time.monotonic()
     await until_gone(config)
     assert time.monotonic() - begin < 5
-    assert len(list(sockets.iterdir())) == 1
+    assert len(sockets()) == 1
     link = await log_in(config)
     await link.close()
-    assert not list(sockets.iterdir())
+    assert not sockets()
 
 
 async def test_nothing_of_the_user_s_shells_is_opened_twice(sshd: Sshd, tmp_path: Path) -> None:

@@ -295,6 +295,53 @@ async def test_a_socket_on_the_host(link: Link, tmp_path: Path) -> None:
     server.close()
 
 
+@pytest.mark.parametrize("ending", ["close", "abort"])
+async def test_a_socket_that_is_left_while_the_host_sends(link: Link, tmp_path: Path, ending: str) -> None:
+    talks: set[asyncio.Task[None] | None] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        talks.add(asyncio.current_task())
+        try:
+            while True:
+                writer.write(bytes(100_000))
+                await writer.drain()
+        except ConnectionError:
+            pass  # the host's sshd has closed its end
+        finally:
+            writer.transport.abort()
+
+    server = await asyncio.start_unix_server(talk, tmp_path / "talker")
+    for _ in range(5):
+        transport, protocol = await link.open_socket(str(tmp_path / "talker"), Recorder)
+        await protocol.received(1)
+        transport.write(bytes(5_000_000) if ending == "abort" else b"x")
+        getattr(transport, ending)()
+        assert await protocol.end() is None
+        _, other = await link.open_command("echo the link goes on", Recorder)
+        await other.end()
+        assert other.data == b"the link goes on\n"
+    for one in talks:
+        assert one is not None
+        one.cancel()  # sshd keeps its end open for as long as what we wrote is not read
+        await asyncio.wait({one})
+    server.close()
+
+
+async def test_an_opening_that_is_given_up_costs_only_itself(link: Link, tmp_path: Path) -> None:
+    server = await asyncio.start_unix_server(lambda reader, writer: writer.close(), tmp_path / "there")
+    for turns in range(8):
+        for opening in (link.open_socket(str(tmp_path / "there"), Recorder), link.open_command("true", Recorder)):
+            task = asyncio.create_task(opening)
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait({task})
+    _, protocol = await link.open_command("echo the link goes on", Recorder)
+    await protocol.end()
+    assert protocol.data == b"the link goes on\n"
+    server.close()
+
+
 async def test_closing_the_link_ends_its_carriers(sshd: Sshd) -> None:
     link = await connect(to("box", sshd.config()))
     opened = [await link.open_command("cat", Recorder) for _ in range(3)]

@@ -18,7 +18,8 @@ HOUSE = (
 FILES = sorted(ROOT.rglob("*.py"))
 FAR_SIDE = (
     "attach", "bootstrap", "conversations", "ending", "family", "guardian", "handover", "journal", "lease", "lending",
-    "logout", "logs", "pipes", "previous", "processes", "program", "pruning", "record", "serving", "starting", "usage",
+    "life", "log_folder", "logout", "logs", "pipes", "previous", "processes", "program", "pruning", "record", "serving",
+    "spawning", "starting", "usage",
 )  # fmt: skip
 
 

@@ -322,14 +322,14 @@ class Channel(asyncio.Transport):
     def _deliver(self) -> None:
         """Give the protocol what arrived, in order: bytes, the end of them, the end of all."""
         protocol = self._protocol
-        if protocol is None or self._closing or not self._reading:
+        if protocol is None or not self.is_reading():
             return
         if self._arrived:
             data = b"".join(self._arrived)
             self._arrived.clear()
             self._renew(len(data))
             protocol.data_received(data)
-        if self._closing or not self._reading:
+        if not self.is_reading():
             return
         if self._eof and not self._eof_told:
             self._eof_told = True

@@ -36,7 +36,7 @@ class Passenger(asyncio.Transport):
         protocol: Told what arrives.
     """
 
-    def __init__(self, wire: Wire, verdict: Verdict, protocol: asyncio.Protocol) -> None:
+    def __init__(self, wire: _SessionWire, verdict: Verdict, protocol: asyncio.Protocol) -> None:
         super().__init__()
         self._wire = wire
         self._verdict = verdict
@@ -78,28 +78,35 @@ class Passenger(asyncio.Transport):
             OSError: The master is gone.
         """
         ours: list[socket.socket] = []
-        wire: Wire | None = None
+        transports: list[asyncio.Transport] = []
         try:
             wire = await _ask_for_session(control, command, environment, ours)
+            transports.append(wire.transport)
             self = cls(wire, verdict, protocol_factory())
-            await self._begin(*ours)
+            for protocol in (_Stdin(self), _Stdout(self), _Stderr(self)):
+                transport, _ = await self._loop.create_connection(lambda one=protocol: one, sock=ours.pop(0))  # type: ignore[misc]
+                # Nothing has been read yet: the loop looks for input after it has run what was ready before.
+                transport.pause_reading()
+                transports.append(transport)
+            _, self._stdin, self._stdout, self._stderr = transports
+            self._begin()
         except BaseException:
             for end in ours:
                 end.close()
-            if wire is not None:
-                wire.transport.abort()
+            for transport in transports:
+                transport.abort()
             raise
         return self
 
-    async def _begin(self, stdin: socket.socket, stdout: socket.socket, stderr: socket.socket) -> None:
-        connect = self._loop.create_connection
-        self._stdin, _ = await connect(lambda: _Stdin(self), sock=stdin)
-        self._stdout, _ = await connect(lambda: _Stdout(self), sock=stdout)
-        self._stderr, _ = await connect(lambda: _Stderr(self), sock=stderr)
+    def _begin(self) -> None:
         self._protocol.connection_made(self)
+        self._stdin.resume_reading()
+        self._stderr.resume_reading()
         if self._reading:
             self._stdout.resume_reading()
         self._wire.message = self._take
+        for message in self._wire.early:
+            self._take(message)
         self._wire.lost = self._consider_end
         self._wire.tell_if_lost()
 
@@ -310,10 +317,6 @@ class _Stdout(asyncio.Protocol):
         self._owner = owner
         self.data_received = owner.receive  # type: ignore[method-assign]  # one call less for each piece
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        transport.pause_reading()  # until the owner's protocol has been introduced
-
     def connection_lost(self, exc: Exception | None) -> None:
         self._owner.output_ended()
 
@@ -333,7 +336,7 @@ class _Stderr(asyncio.Protocol):
 
 async def _ask_for_session(
     control: Path, command: str, environment: Mapping[str, str], ours: list[socket.socket]
-) -> Wire:
+) -> _SessionWire:
     """Hand the master a command and its descriptors; our ends of them are added to the list."""
     loop = asyncio.get_running_loop()
     fields = [string(b""), *[number(0)] * 4, number(_NO_ESCAPE), string(b""), string(os.fsencode(command))]
@@ -350,11 +353,11 @@ async def _ask_for_session(
                 near.setblocking(False)
                 ours.append(near)
                 connection.sendmsg([b"\0"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [far.fileno()]))])
-        answer: asyncio.Future[None] = loop.create_future()
-        _, wire = await loop.create_connection(lambda: _SessionWire(answer), sock=connection)
     except BaseException:
         connection.close()
         raise
+    answer: asyncio.Future[None] = loop.create_future()
+    _, wire = await loop.create_connection(lambda: _SessionWire(answer), sock=connection)
     try:
         await answer
     except BaseException:
@@ -369,6 +372,7 @@ class _SessionWire(Wire):
     def __init__(self, answer: asyncio.Future[None]) -> None:
         super().__init__()
         self._answer = answer
+        self.early: list[memoryview] = []  # what came before the carrier was there to hear it
         self.message = self._read
         self.lost = self._fail
 
@@ -378,7 +382,9 @@ class _SessionWire(Wire):
         if kind == messages.HELLO:
             if reader.number() != messages.VERSION:
                 raise ValueError("the control socket speaks another version")
-        elif not self._answer.done():
+        elif self._answer.done():
+            self.early.append(message)
+        else:
             reader.number()
             if kind == messages.SESSION_OPENED:
                 self._answer.set_result(None)

@@ -69,6 +69,7 @@ class Trace(asyncio.Protocol):
         self.dialling: Callable[[], None] = lambda: None
         self.signing: Callable[[], None] = lambda: None
         self.ended = asyncio.Event()
+        self._transport: asyncio.BaseTransport | None = None
         self._told = 0
         self._partial = b""
 
@@ -108,8 +109,9 @@ class Trace(asyncio.Protocol):
 
     async def close(self) -> None:
         """Read no more."""
-        self._transport.close()
-        await self.ended.wait()
+        if self._transport is not None:
+            self._transport.close()
+            await self.ended.wait()
 
     def _take(self, line: str) -> None:
         found = _DEBUG.match(line)
@@ -159,7 +161,7 @@ class Trace(asyncio.Protocol):
 
 def readable(text: str) -> str:
     """Return what ssh says without the characters, escaped or not, that could steer a terminal."""
-    return printable(_ESCAPED.sub("", text)).rstrip("\n")
+    return printable(_ESCAPED.sub("", text)).strip("\n").replace("\n", " ")
 
 
 def _describe_offer(text: str) -> str:
