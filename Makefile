@@ -30,8 +30,8 @@ lab-packages: .venv/dev-ready
 demo: .venv/demo-ready ## compute the equations of state of seven metals on an embedded host
 	@$(BIN)/simmate-remote demo
 
-test: .venv/dev-ready lab-packages ## run all tests; as root, those in the lab too
-	@$(BIN)/python -m pytest
+test: .venv/dev-ready lab-packages ## run the tests; as root, those in the lab too; with CI=true, the slow ones too
+	@$(BIN)/python -m pytest $(if $(CI),,-m 'not slow')
 
 quick: lint ## lint, types and unit tests: under a minute
 	@$(BIN)/python -m pytest -q tests/unit -m 'not lab'

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from faults import server_faults
+from faults import network_faults, process_faults, server_faults
 from faults.fault import Fault, nothing
 from faults.network_faults import ROUND_TRIP
 from faults.place import Place
@@ -19,6 +19,9 @@ from tests.boxes import EmbeddedBox, LabBox
 PLACES = ("embedded-asyncssh", "lab-asyncssh", "lab-openssh")
 DOWN, UP = 48_000_000, 4_000_000
 SHORT = [fault for fault in (*NOTHING_LOST, *TOLD) if fault.quick_seconds or not fault.seconds]
+SHORTEST = (server_faults.killed, server_faults.carrier_killed, network_faults.down, process_faults.session_killed)
+"""What even the shortest form has, over both kinds of link."""
+
 LINK_MATTERS = (server_faults.forbids_forwarding, server_faults.allows_one_session)
 
 pytestmark = pytest.mark.timeout(180)
@@ -30,8 +33,11 @@ def under_way() -> Iterator[object]:
         marks = [pytest.mark.lab] if "lab" in where else []
         for fault in SHORT:
             if fault.conditions is nothing and ("lab" in where or not fault.needs_lab):
+                short = fault.happens in SHORTEST and "lab" in where
                 title = fault.title(fault.quick_seconds)
-                yield pytest.param(where, fault, marks=marks, id=f"{where}-{title}")
+                yield pytest.param(
+                    where, fault, marks=marks if short else [*marks, pytest.mark.slow], id=f"{where}-{title}"
+                )
 
 
 def from_the_start() -> Iterator[object]:
@@ -64,6 +70,7 @@ def test_what_a_fault_does_to_work_that_is_under_way(place: Place, fault: Fault)
 
 
 @pytest.mark.lab
+@pytest.mark.slow
 @pytest.mark.parametrize(("link", "fault"), list(from_the_start()))
 def test_what_conditions_do_that_hold_from_the_start(request: pytest.FixtureRequest, fault: Fault, link: str) -> None:
     lab = request.getfixturevalue("lab")
