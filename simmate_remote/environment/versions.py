@@ -7,11 +7,11 @@ numbered by year and month. Both must be equal. Other differences are common, an
 
 from __future__ import annotations
 
-import importlib.metadata
 import shlex
 import sys
 
 from simmate_remote.errors import DistributedMissingError, Remedy, RemotePythonError, VersionMismatchError
+from simmate_remote.keeper.bootstrap import versions
 
 COMPARED = ("distributed", "dask", "cloudpickle", "msgpack", "numpy", "tornado")
 SAME_RELEASE = ("distributed", "dask")
@@ -20,13 +20,7 @@ SAME_MAJOR = ("cloudpickle", "msgpack")
 
 def here() -> dict[str, str | None]:
     """Give the versions of this process's environment."""
-    found: dict[str, str | None] = {}
-    for name in COMPARED:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            found[name] = None
-    return found
+    return versions(COMPARED)
 
 
 def compare(
@@ -91,8 +85,8 @@ def compare(
 
 def _install(ssh: str, executable: str, ours: dict[str, str | None], name: str) -> Remedy:
     wanted = ["dask", "distributed"] if name in SAME_RELEASE else [name]
-    versions = " ".join(f"{each}=={ours[each]}" for each in wanted)
-    return Remedy(f"{ssh} {shlex.quote(executable)} -m pip install {versions}", "makes it the same as here")
+    pinned = " ".join(f"{each}=={ours[each]}" for each in wanted)
+    return Remedy(f"{ssh} {shlex.quote(executable)} -m pip install {pinned}", "makes it the same as here")
 
 
 def _minor(version: tuple[int, ...]) -> str:

@@ -61,10 +61,8 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
 def _start(place: Path, package: str, request: dict[str, Any], address: str, port: int) -> tuple[socket.socket, Record]:
     from simmate_remote.keeper.logout import how_to_survive_logout
     from simmate_remote.keeper.previous import forget_previous
-    from simmate_remote.keeper.pruning import prune
     from simmate_remote.keeper.starting import start_keeper
 
-    prune(place, Path(package).name)
     survival = how_to_survive_logout()
     order = {
         "lease": request["lease"],
@@ -76,6 +74,10 @@ def _start(place: Path, package: str, request: dict[str, Any], address: str, por
     }
     start_keeper(place, package, order, survival.prefix)
     forget_previous(place)
+    # What the new keeper started will take longer than this.
+    from simmate_remote.keeper.pruning import prune
+
+    prune(place, Path(package).name)
     found = _living(place)
     if found is None:
         raise RuntimeError("the keeper said that it is ready, and then did not answer")

@@ -17,7 +17,7 @@ def say(nonce: str, **words: object) -> None:
     sys.stdout.buffer.flush()
 
 
-def versions(names: list[str]) -> dict[str, str | None]:
+def versions(names: list[str] | tuple[str, ...]) -> dict[str, str | None]:
     """Look up installed distributions without importing them, which would take most of a second.
 
     Nearly always the name of a folder tells the version; ``importlib.metadata`` knows the other cases.

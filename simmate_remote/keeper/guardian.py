@@ -1,7 +1,8 @@
 """The guardian: the keeper's parent. Whatever happens to the keeper, nothing of ours stays behind it.
 
 It adopts every orphan below it (``PR_SET_CHILD_SUBREAPER``, prctl(2)), so that a process that detached itself is found
-all the same, and has nothing to do but wait.
+all the same, and has nothing to do but wait. A person waits until the keeper is there, so what is needed only at its
+end is imported then.
 """
 
 from __future__ import annotations
@@ -9,15 +10,11 @@ from __future__ import annotations
 import ctypes
 import json
 import os
-import shutil
 import signal
 import sys
-import tempfile
-from functools import partial
 from pathlib import Path
 
-from simmate_remote.keeper.ending import end_all
-from simmate_remote.keeper.family import MARK, descendants
+from simmate_remote.keeper.family import MARK
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 3.0
@@ -56,8 +53,7 @@ def main() -> None:
     finally:
         # There is no keeper any more to pass it on to, and the clearing up is not to be broken off.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        end_all(partial(descendants, os.getpid()), GRACE)
-        shutil.rmtree(runtime, ignore_errors=True)
+        clear_up(runtime)
     if os.WIFSIGNALED(status):
         os.write(2, f"the keeper was ended by {signal.Signals(os.WTERMSIG(status)).name}\n".encode())
 
@@ -69,14 +65,29 @@ def adopt_orphans() -> None:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_CHILD_SUBREAPER)")
 
 
+def clear_up(runtime: Path) -> None:
+    """End all that is left below this process, and remove the folder of the sockets."""
+    import shutil
+    from functools import partial
+
+    from simmate_remote.keeper.ending import end_all
+    from simmate_remote.keeper.family import descendants
+
+    end_all(partial(descendants, os.getpid()), GRACE)
+    shutil.rmtree(runtime, ignore_errors=True)
+
+
 def make_runtime_folder() -> Path:
     """Make the folder for our sockets: of this machine alone, ours alone, and with a short path.
 
     Home may be a network file system, on which sockets misbehave; XDG_RUNTIME_DIR vanishes when its user logs out.
     """
-    for parent in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - mkdtemp makes it 0700
+    for parent in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - made 0700
         if parent and len(parent) < LONGEST_SOCKET_PATH - 50 and os.access(parent, os.W_OK):
-            return Path(tempfile.mkdtemp(prefix="simmate-remote-", dir=parent))
+            folder = Path(parent) / f"simmate-remote-{os.urandom(6).hex()}"
+            # What is there already is somebody else's, and an error.
+            folder.mkdir(mode=0o700)
+            return folder
     raise OSError("no folder for sockets: /tmp, /var/tmp and /dev/shm cannot be written")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import importlib.resources
 import json
 import secrets
 import shlex
@@ -112,7 +111,7 @@ async def launch(
     )
     try:
         package = own_package()
-        code = importlib.resources.files("simmate_remote.keeper").joinpath("bootstrap.py").read_bytes()
+        code = package.content("keeper/bootstrap.py")
         words = {
             "nonce": nonce,
             "folder": request.folder,
@@ -131,7 +130,8 @@ async def launch(
         if found["package"]:
             transport.write(b"go\n")
         else:
-            transport.write(b"package %d\n" % len(package.content) + package.content)
+            content = package.zipped()
+            transport.write(b"package %d\n" % len(content) + content)
         handover = await dialogue.hear("handover")
         ssh = link.destination.ssh_command()
         with dialogue.understanding():

@@ -2,17 +2,16 @@
 
 systemd-logind can be told to (``KillUserProcesses``, logind.conf(5)); it then ends the scope of a session with its last
 process. What runs below the user's own service manager is not in that scope, but that manager ends with the user's
-last session, unless the user lingers (loginctl(1)). Where there is no logind, this costs a look into one file.
+last session, unless the user lingers (loginctl(1)). Where there is no logind, this costs a look into one file, and the
+import of next to nothing: a person waits for it.
 """
 
 from __future__ import annotations
 
 import os
-import pwd
 import re
-import subprocess
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 TIMEOUT = 5.0
 SESSION = re.compile(r"/session-[^/\n]+\.scope(/|$)", re.MULTILINE)
@@ -21,8 +20,7 @@ ENABLE_LINGER = "loginctl enable-linger"
 MANAGER_STATUS = "systemctl --user status"
 
 
-@dataclass(frozen=True)
-class Login:
+class Login(NamedTuple):
     """What was found out about this login.
 
     Args:
@@ -38,8 +36,7 @@ class Login:
     has_manager: bool = False
 
 
-@dataclass(frozen=True)
-class Survival:
+class Survival(NamedTuple):
     """What follows from it.
 
     Args:
@@ -81,6 +78,8 @@ def look() -> Login:
 
 def look_closer() -> Login:
     """Ask logind and the user's service manager, from within a session of logind."""
+    import pwd
+
     user = pwd.getpwuid(os.getuid()).pw_name
     told = _ask("loginctl", "show-session", "-p", "KillUserProcesses", "-p", "KillOnlyUsers", "-p", "KillExcludeUsers")
     if not kills_processes_of(user, told):
@@ -109,6 +108,8 @@ def kills_processes_of(user: str, told: str) -> bool:
 
 
 def _ask(*command: str) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIMEOUT, check=False

@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import codecs
-import shutil
-import socket
-import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 from simmate_remote.errors import KeeperError
+from simmate_remote.keeper.log_folder import log_file
 
 PIECE = 64 * 1024
 POLL = 0.2
-SESSIONS_KEPT = 5
 
 
 class Logs:
     """The log files of one keeper.
 
     Args:
-        folder: Our folder on the host; the files are in ``logs`` there, in a folder named by the time.
+        folder: Where they are; :func:`simmate_remote.keeper.log_folder.make_log_folder` makes it.
     """
 
     def __init__(self, folder: Path) -> None:
-        parent = folder / "logs"
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # A home folder may be shared by several machines, each with a keeper that still writes to its own.
-        ours = f"{socket.gethostname()}."
-        for old in sorted(path for path in parent.iterdir() if path.name.startswith(ours))[: -(SESSIONS_KEPT - 1)]:
-            shutil.rmtree(old, ignore_errors=True)
-        self.folder = parent / time.strftime(f"{ours}%Y-%m-%dT%H-%M-%S")
-        self.folder.mkdir(mode=0o700, exist_ok=True)
+        self.folder = folder
 
     def path(self, name: str) -> Path:
         """Give the file of a process."""
         if "/" in name or name.startswith("."):
             raise KeeperError(f"{name!r} is no name of a log")
-        return self.folder / f"{name}.log"
+        return log_file(self.folder, name)
 
     def listing(self) -> list[dict[str, Any]]:
         """Give names and sizes (in bytes) of what is there."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
-import zipfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import simmate_remote
 from simmate_remote.version import __version__
@@ -15,30 +13,44 @@ from simmate_remote.version import __version__
 STAYS_HERE = {"testing", "cli"}
 
 
-class Package(NamedTuple):
+@dataclass(frozen=True)
+class Package:
     """What travels.
 
     Args:
-        name: Version and digest of the content; the folder's name on the host.
-        content: The zip, in bytes.
+        name: Version and digest of the files; the folder's name on the host.
+        files: Path inside the package and content of each.
     """
 
     name: str
-    content: bytes
+    files: tuple[tuple[str, bytes], ...]
+
+    def content(self, path: str) -> bytes:
+        """Give one of the files."""
+        return dict(self.files)[path]
+
+    def zipped(self) -> bytes:
+        """Pack it; only when a host does not have it yet, since compressing takes as long as a login."""
+        import io
+        import zipfile
+
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path, content in self.files:
+                archive.writestr(f"simmate_remote/{path}", content)
+        return buffer.getvalue()
 
 
 @functools.cache
 def own_package() -> Package:
-    """Pack the package that this process runs."""
+    """Read the package that this process runs; once, so that it stays the same while its files are replaced."""
     root = Path(simmate_remote.__file__).parent
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for path in sorted(root.rglob("*.py")):
-            inside = path.relative_to(root)
-            if inside.parts[0] not in STAYS_HERE:
-                # A fixed date, so that the same content always has the same digest.
-                entry = zipfile.ZipInfo(f"simmate_remote/{inside.as_posix()}", (2020, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, path.read_bytes())
-    content = buffer.getvalue()
-    return Package(f"{__version__}-{hashlib.sha256(content).hexdigest()[:12]}", content)
+    files = tuple(
+        (inside.as_posix(), path.read_bytes())
+        for path in sorted(root.rglob("*.py"))
+        if (inside := path.relative_to(root)).parts[0] not in STAYS_HERE
+    )
+    digest = hashlib.sha256()
+    for name, content in files:
+        digest.update(f"{name}\0{len(content)}\0".encode() + content)
+    return Package(f"{__version__}-{digest.hexdigest()[:12]}", files)

@@ -134,6 +134,9 @@ class PipePair(asyncio.Transport):
 
     def _forget(self, size: int) -> None:
         self._size -= size
+        if not self._size:
+            self._waiting.clear()
+            return
         while size:
             first = self._waiting[0]
             if size < len(first):

@@ -8,51 +8,53 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from simmate_remote.errors import KeeperError
+from simmate_remote.keeper.spawning import Spawned
 from simmate_remote.streams.calls import Caller
 
 GRACE = 5.0
 
 
-class Process(asyncio.SubprocessProtocol):
-    """A process of the session, in a process group of its own.
+class Process(asyncio.Protocol):
+    """A process of the session, in a process group of its own; the protocol of its stdout.
 
     Args:
-        name: What it is called in messages, and its log.
+        spawned: The process, which was started already.
         ended: Called once when it has ended.
     """
 
-    def __init__(self, name: str, ended: Callable[[Process], None]) -> None:
-        self.name = name
-        self.pid = 0
+    def __init__(self, spawned: Spawned, ended: Callable[[Process], None]) -> None:
+        self.name = spawned.name
+        self.pid = spawned.pid
         self.since = time.time()
         self.exited = asyncio.Event()
         self.code: int | None = None
-        self.calls = Caller(lost=lambda: KeeperError(f"the process {name} ended before it had answered"))
+        self.calls = Caller(lost=lambda: KeeperError(f"the process {self.name} ended before it had answered"))
+        self._spawned = spawned
         self._ended = ended
-        self._transport: asyncio.SubprocessTransport | None = None
+        self._reaping: asyncio.Task[None] | None = None
 
-    async def start(self, command: list[str], environment: dict[str, str], log: Path) -> None:
-        """Start the program; what it writes to stderr goes to its log, however much it is."""
-        with log.open("ab") as output:
-            await asyncio.get_running_loop().subprocess_exec(
-                lambda: self, *command, env=environment, stderr=output, start_new_session=True
-            )
+    async def connect(self) -> None:
+        """Connect to its stdin and stdout."""
+        loop = asyncio.get_running_loop()
+        stdin = os.fdopen(self._spawned.stdin, "wb", buffering=0)
+        transport, _ = await loop.connect_write_pipe(asyncio.Protocol, stdin)
+        self.calls.attach(transport)
+        await loop.connect_read_pipe(lambda: self, os.fdopen(self._spawned.stdout, "rb", buffering=0))
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.SubprocessTransport, transport)
-        self.pid = self._transport.get_pid()
-        self.calls.attach(cast(asyncio.WriteTransport, self._transport.get_pipe_transport(0)))
-
-    def pipe_data_received(self, fd: int, data: bytes) -> None:
+    def data_received(self, data: bytes) -> None:
         self.calls.data_received(data)
 
-    def process_exited(self) -> None:
-        assert self._transport is not None
-        self.code = self._transport.get_returncode()
+    def connection_lost(self, exc: Exception | None) -> None:
+        # Its stdout ends when it does, or a moment before.
+        self._reaping = asyncio.get_running_loop().create_task(self._reap())
+
+    async def _reap(self) -> None:
+        _, status = await asyncio.to_thread(os.waitpid, self.pid, 0)
+        self.code = os.waitstatus_to_exitcode(status)
+        self.calls.close()
         self.calls.connection_lost(None)
         self.exited.set()
         self._ended(self)

@@ -7,7 +7,6 @@ import contextlib
 import logging
 import os
 import socket
-import sys
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -22,6 +21,7 @@ from simmate_remote.keeper.lending import Loans
 from simmate_remote.keeper.logs import Logs
 from simmate_remote.keeper.processes import Process
 from simmate_remote.keeper.record import Kind, Previous, fresh_records
+from simmate_remote.keeper.spawning import Spawned
 from simmate_remote.keeper.usage import usage
 from simmate_remote.streams.calls import Caller
 from simmate_remote.streams.carrier import FarCarrier
@@ -42,20 +42,21 @@ class Keeper:
         folder: Our folder in the user's home.
         runtime: A private folder for sockets.
         lease: Seconds that everything stays without a client and without unfinished work.
+        logs: The logs of what runs here.
 
     Attributes:
         ending: Set when everything shall end.
         last_words: Why, for the next login.
     """
 
-    def __init__(self, folder: Path, runtime: Path, lease: float) -> None:
+    def __init__(self, folder: Path, runtime: Path, lease: float, logs: Logs) -> None:
         self.folder = folder
         self.runtime = runtime
         self.since = time.time()
         self.ending = asyncio.Event()
         self.last_words: Previous | None = None
         self.lease = Lease(lease, self._lease_ran_out)
-        self.logs = Logs(folder)
+        self.logs = logs
         self.journal = Journal()
         self.processes: dict[str, Process] = {}
         self.targets: dict[str, dict[str, Any]] = {}
@@ -173,20 +174,12 @@ class Keeper:
         """End the conversations of an owner that have no carrier, and give their number: their near end is gone."""
         return self._conversations.forget_lost(owner)
 
-    async def start_process(self, name: str, module: str, environment: dict[str, str]) -> dict[str, Any]:
-        """Start a module of ours as a process, unless it runs already, with an addition to the environment."""
-        process = self.processes.get(name)
-        if process is None:
-            process = Process(name, self._process_ended)
-            process.calls.handlers["event"] = partial(self._process_event, name)
-            self.processes[name] = process
-            command = [sys.executable, "-m", module]
-            try:
-                await process.start(command, {**os.environ, **environment}, self.logs.path(name))
-            except (OSError, ValueError) as error:
-                del self.processes[name]
-                raise KeeperError(f"the process {name} cannot be started: {error}") from error
-        return process.describe()
+    async def take_over(self, spawned: Spawned) -> None:
+        """Be the one who calls a process of ours that was started already, and hears of its end."""
+        process = Process(spawned, self._process_ended)
+        process.calls.handlers["event"] = partial(self._process_event, process.name)
+        self.processes[process.name] = process
+        await process.connect()
 
     async def call_process(self, name: str, call: str, arguments: dict[str, Any]) -> Any:
         """Call a process and give its answer."""

@@ -1,15 +1,30 @@
-"""What the fork server imports before anything is forked from it."""
+"""What the fork server imports, and computes, before anything is forked from it."""
 
 import gc
+import threading
 
 # Nothing of what is imported here is ever garbage: not looking for any makes the import quicker, and leaving it out of
 # later searches lets the forked processes go on sharing its memory.
 gc.disable()
 
+import tornado.netutil as tornado_netutil
+
+# For the first TLS connection that a process accepts, tornado reads the machine's list of authorities: it takes 50 ms
+# and is not used there. Here it is read once for all, while the imports below go on: OpenSSL needs no lock of Python
+# for it. Where this has another name in another tornado, each process reads the list by itself again.
+reading = threading.Thread(target=getattr(tornado_netutil, "_client_ssl_defaults", int))
+reading.start()
+
 import distributed
-import distributed.comm.tcp  # noqa: F401
+import distributed.comm.tcp
+import distributed.versions
 
 import simmate_remote.cluster.host.roles  # noqa: F401
 
+# Scheduler, workers and clients tell each other their versions; it remembers what it found out.
+distributed.versions.get_versions()
+
+# Nothing may be forked while another thread runs.
+reading.join()
 gc.freeze()
 gc.enable()
