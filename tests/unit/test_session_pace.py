@@ -15,8 +15,8 @@ from simmate_remote.errors import (
     HostKeyChangedError,
     KeeperError,
     NameNotResolvedError,
-    SSHConfigError,
     SimmateRemoteError,
+    SSHConfigError,
 )
 from simmate_remote.session.pace import Pace, needs_a_person
 
