@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from faults.place import Place
 from tests.boxes import EmbeddedBox
+from tests.hosts import wait_until
 
 CARRIER = "simmate-remote-carrier"
 
@@ -51,6 +52,14 @@ def allows_one_session(place: Place, seconds: float) -> Iterator[None]:
 @contextlib.contextmanager
 def carrier_killed(place: Place, seconds: float) -> Iterator[None]:
     """Kill the command on the host that lends one carrier its stdin and stdout; the login stays."""
-    carriers = [pid for pid, argv in place.box.processes() if argv[0] == CARRIER]
+    if not (carriers := _carriers(place)):
+        # All that is left are channels to the keeper's socket, which have no process: a new login begins with one.
+        place.box.cut()
+        wait_until(lambda: bool(_carriers(place)), 30, "a carrier with a process")
+        carriers = _carriers(place)
     place.box.kill(carriers[0], signal.SIGKILL)
     yield
+
+
+def _carriers(place: Place) -> list[int]:
+    return [pid for pid, argv in place.box.processes() if argv[0] == CARRIER]

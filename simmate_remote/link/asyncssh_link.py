@@ -17,6 +17,7 @@ from simmate_remote.link.failures import timed_out
 from simmate_remote.link.handshake import LoggedIn, log_in
 from simmate_remote.link.hop import Hop
 from simmate_remote.link.keys import Unlocked
+from simmate_remote.link.packets import spare_empty_packets
 from simmate_remote.link.route import find_route
 from simmate_remote.link.text import printable
 
@@ -69,6 +70,7 @@ class AsyncSSHLink(Link):
     async def extend(self, hop: Hop, ask: Ask | None, unlocked: Unlocked) -> None:
         """Log in to the next machine on the way."""
         there = await log_in(hop, self._way[-1].connection if self._way else None, ask, unlocked)
+        spare_empty_packets(there.connection)
         self._way.append(there)
         self.report = there.login.report
         there.login.lost = lambda error: self._end(hop, error)

@@ -28,6 +28,7 @@ PATIENCE_FOR_DEATH = 0.25
 """Seconds between the ends of two connections of one process that was killed: the kernel closes them in a row."""
 
 PATIENCE_FOR_LEFTOVERS = 30.0
+LATE_FUTURES_INTERVAL = 0.5
 
 
 class RemoteCluster(Cluster):  # type: ignore[misc]
@@ -271,15 +272,24 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
 
     def _end(self, error: SimmateRemoteError) -> None:
         """Give the reason to all that waits; only the first one counts."""
-        if self.ended is not None:
-            return
-        self.ended = error
+        if self.ended is None:
+            self.ended = error
+            self._tell_futures(error)
+            self.loop.add_callback(self._tell_late_futures, error)
+
+    def _tell_futures(self, error: SimmateRemoteError) -> None:
         for client in self._clients():
             for key, state in list(client.futures.items()):
                 if state.status in ("pending", "finished"):
                     # Out of the client's hands: when it closes it cancels what it knows, and the reason would be lost.
                     del client.futures[key]
                     state.set_error(error, None)
+
+    async def _tell_late_futures(self, error: SimmateRemoteError) -> None:
+        """Tell those that are made while the client closes: Dask takes them, and would never end them."""
+        while not self._closing:
+            await asyncio.sleep(LATE_FUTURES_INTERVAL)
+            self._tell_futures(error)
 
     def _clients(self) -> list[Client]:
         # Dask keeps no public list of them.

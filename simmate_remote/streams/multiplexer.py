@@ -197,7 +197,7 @@ class Multiplexer:
     def next_frames(self, carrier: int, size: int) -> list[bytes | memoryview]:
         """Give what a carrier shall send next: about ``size`` bytes at the most, nothing if there is nothing."""
         state = self._carriers.get(carrier)
-        if state is None:
+        if state is None or not (self._turn or self._frames or state.frames):
             return []
         out: list[bytes | memoryview] = []
         while state.frames:
@@ -276,7 +276,9 @@ class Multiplexer:
 
     def _handle(self, carrier: int, state: _Carrier, frame: Frame, events: list[Event]) -> None:
         kind = frame.kind
-        if kind is Kind.READY:
+        if kind is Kind.DATA and (stream := self._streams.get(frame.stream)) and stream.reset_reason is None:
+            self._handle_data(stream, frame, events)
+        elif kind is Kind.READY:
             state.ready = True
         elif kind is Kind.PING:
             if len(state.frames) > MAX_STREAMS:
@@ -357,22 +359,29 @@ class Multiplexer:
             if stream.full and sending.kept <= self._window // 2:
                 stream.full = False
                 events.append(Writable(stream.number))
-        elif frame.kind is Kind.DATA:
-            before = receiving.received
-            events.extend(
-                Received(stream.number, piece) for piece in receiving.receive(frame.offset, memoryview(frame.payload))
-            )
-            # Nothing new: it was sent again, so the word that it had arrived was lost.
-            if receiving.received == before or receiving.owes_acknowledgement:
-                stream.acknowledge = True
         elif frame.kind is Kind.FIN:
             receiving.finish(frame.offset)
             stream.acknowledge = True
-        if receiving.done and not stream.end_told:
+        self._queue(stream)
+        if receiving.done:
+            self._handle_end(stream, events)
+
+    def _handle_data(self, stream: _Stream, frame: Frame, events: list[Event]) -> None:
+        receiving = stream.receiving
+        pieces = receiving.receive(frame.offset, memoryview(frame.payload))
+        events += [Received(stream.number, piece) for piece in pieces]
+        # Nothing new: it was sent again, so the word that it had arrived was lost.
+        if not pieces or receiving.owes_acknowledgement:
+            stream.acknowledge = True
+            self._queue(stream)
+        if receiving.done:
+            self._handle_end(stream, events)
+
+    def _handle_end(self, stream: _Stream, events: list[Event]) -> None:
+        if not stream.end_told:
             stream.end_told = True
             events.append(Ended(stream.number))
-        self._queue(stream)
-        if sending.done and receiving.done:
+        if stream.sending.done:
             # The last acknowledgement must not wait for a turn that a closed stream does not get.
             self._say(self._acknowledgement(stream))
             self._drop(stream, None, events)
