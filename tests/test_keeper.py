@@ -22,6 +22,12 @@ RECORD = "~/simmate-remote/keepers/$(hostname).json"
 ENDS = 20.0
 
 
+@pytest.fixture(autouse=True)
+def no_history(box: Box) -> None:
+    """Let the box forget what earlier tests left there: last words, packages, logs."""
+    box.run("rm -rf ~/simmate-remote/*")
+
+
 async def until(condition: Callable[[], Any], what: str) -> None:
     """Wait for something that happens on the box, but not for ever."""
     deadline = time.monotonic() + ENDS

@@ -22,8 +22,9 @@ NODE = """#!/bin/sh
 node=$(cat ~/node)
 # One login may be led astray, as by a name that has several addresses.
 [ -e ~/astray ] && node=$(cat ~/astray) && rm ~/astray
-exec unshare --uts --mount /bin/sh -c '
-    hostname "$1"; mount --bind ~/boot-"$1" /proc/sys/kernel/random/boot_id; shift; exec /bin/sh "$@"
+# A root folder that is no mount of its own, as in a chroot, cannot be made private; /proc always can.
+exec unshare --uts --mount --propagation unchanged /bin/sh -c '
+    mount --make-rprivate /proc; hostname "$1"; mount --bind ~/boot-"$1" /proc/sys/kernel/random/boot_id; shift; exec /bin/sh "$@"
 ' sh "$node" "$@"
 """
 
