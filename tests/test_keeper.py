@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -23,8 +23,10 @@ ENDS = 20.0
 
 
 @pytest.fixture(autouse=True)
-def no_history(box: Box) -> None:
-    """Let the box forget what earlier tests left there: last words, packages, logs."""
+def no_history(box: Box) -> Iterator[None]:
+    """Let the box forget what earlier tests left there, and this one: records, last words, packages, logs."""
+    box.run("rm -rf ~/simmate-remote/*")
+    yield
     box.run("rm -rf ~/simmate-remote/*")
 
 

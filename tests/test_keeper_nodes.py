@@ -24,7 +24,9 @@ node=$(cat ~/node)
 [ -e ~/astray ] && node=$(cat ~/astray) && rm ~/astray
 # A root folder that is no mount of its own, as in a chroot, cannot be made private; /proc always can.
 exec unshare --uts --mount --propagation unchanged /bin/sh -c '
-    mount --make-rprivate /proc; hostname "$1"; mount --bind ~/boot-"$1" /proc/sys/kernel/random/boot_id; shift; exec /bin/sh "$@"
+    mount --make-rprivate /proc; hostname "$1"
+    mount --bind ~/boot-"$1" /proc/sys/kernel/random/boot_id; shift
+    exec /bin/sh "$@"
 ' sh "$node" "$@"
 """
 

@@ -143,7 +143,7 @@ def other_records(folder: Path) -> Iterator[tuple[Record, float]]:
 
 def fresh_records(folder: Path) -> list[Record]:
     """Give the records of other machines whose keepers were alive a moment ago."""
-    return [record for record, age in other_records(folder) if age < FRESH]
+    return [record for record, age in other_records(folder) if abs(age) < FRESH]
 
 
 def write_last_words(folder: Path, previous: Previous, boot: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import signal
@@ -121,7 +122,8 @@ class SSHServer:
             return
         for process in self._box.processes():
             if process.seen.argv[0].startswith(("/usr/sbin/sshd", "sshd: /usr/sbin/sshd")):
-                self._box.kill(process.seen.pid, signal.SIGTERM)
+                with contextlib.suppress(ProcessLookupError):  # it was ending by itself
+                    self._box.kill(process.seen.pid, signal.SIGTERM)
         self._listener.wait(START_LIMIT)
         self._listener = None
 
