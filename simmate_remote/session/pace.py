@@ -31,19 +31,17 @@ class Pace:
     """
 
     def __init__(self) -> None:
-        self._answered = 0
-        self._refused = 0
+        self._after_answer = FIRST_PAUSE
+        self._after_refusal = FIRST_REFUSED_PAUSE
 
     def pause(self, error: Exception) -> float:
         """Give the seconds to wait after an attempt that ended with this error."""
         if isinstance(error, LinkError) and not error.reached_server and not isinstance(error, SSHConfigError):
             return UNANSWERED
         if needs_a_person(error):
-            longest = min(LONGEST_REFUSED_PAUSE, FIRST_REFUSED_PAUSE * 2**self._refused)
-            self._refused += 1
+            longest, self._after_refusal = self._after_refusal, min(LONGEST_REFUSED_PAUSE, 2 * self._after_refusal)
         else:
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**self._answered)
-            self._answered += 1
+            longest, self._after_answer = self._after_answer, min(LONGEST_PAUSE, 2 * self._after_answer)
         return random.uniform(longest / 2, longest)  # noqa: S311 - no secret
 
 

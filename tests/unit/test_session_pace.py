@@ -58,3 +58,11 @@ def test_pauses_are_bounded_whatever_comes_after_what(kinds: list[type[SimmateRe
     pace = Pace()
     for kind in kinds:
         assert 1.0 <= pace.pause(kind("no")) <= 600.0
+
+
+@pytest.mark.parametrize("kind", FAILED + REFUSED)
+def test_thousands_of_attempts_are_paced_as_the_last_one_was(kind: type[SimmateRemoteError]) -> None:
+    pace = Pace()
+    pauses = [pace.pause(kind("no")) for _ in range(3000)]
+    assert max(pauses) <= 600
+    assert min(pauses[-100:]) >= 30
