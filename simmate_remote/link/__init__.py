@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from simmate_remote.link.base import Ask, Destination, Link, LinkReport, Prompt, reached_server
+from simmate_remote.link.base import Ask, Destination, Link, LinkReport, Prompt
 
-__all__ = ["Ask", "Destination", "Link", "LinkReport", "Prompt", "connect", "reached_server"]
+__all__ = ["Ask", "Destination", "Link", "LinkReport", "Prompt", "connect"]
 
 
 async def connect(destination: Destination, ask: Ask | None = None) -> Link:

@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
-from simmate_remote.errors import LinkError, LinkLostError
+from simmate_remote.errors import LinkLostError
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
@@ -74,14 +74,6 @@ class Destination:
         """Compose the command that logs in there by hand; what shall run there may follow it."""
         config = ["-F", self.config] if self.config is not None else []
         return shlex.join(["ssh", *config, self.ssh])
-
-
-def reached_server(error: LinkError) -> bool:
-    """Say whether an SSH server had answered before a login failed, at the host or on the way to it.
-
-    Servers count such attempts, and ban who makes too many; what nothing answered troubles nobody.
-    """
-    return error.reached_server
 
 
 class Link(abc.ABC):

@@ -16,7 +16,7 @@ from ssh_server import Script, scripted_server
 from sshd import needs_sshd, running_sshd, write_key
 
 from simmate_remote.errors import AnswerNeededError, AuthenticationError, ConnectTimeoutError, LinkError
-from simmate_remote.link import connect, reached_server
+from simmate_remote.link import connect
 
 pytestmark = pytest.mark.usefixtures("kind")
 
@@ -49,21 +49,21 @@ def deaf_port() -> Iterator[tuple[socket.socket, list[socket.socket]]]:
 
 
 async def test_nothing_answered(tmp_path: Path) -> None:
-    assert not reached_server(await failure(write_config(tmp_path, "HostName no-such-host.invalid")))
+    assert not (await failure(write_config(tmp_path, "HostName no-such-host.invalid"))).reached_server
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         config = write_config(tmp_path, f"HostName 127.0.0.1\nPort {closed.getsockname()[1]}")
-        assert not reached_server(await failure(config))
+        assert not (await failure(config)).reached_server
     with deaf_port() as (full, _):
         config = write_config(tmp_path, f"HostName 127.0.0.1\nPort {full.getsockname()[1]}")
-        assert not reached_server(await failure(config, connect_timeout=0.3))
+        assert not (await failure(config, connect_timeout=0.3)).reached_server
 
 
 async def test_a_server_answered(tmp_path: Path) -> None:
     async with scripted_server(tmp_path, Script(password="x")) as server:
-        assert reached_server(await failure(server.config()))
-        assert reached_server(await failure(server.config(UserKnownHostsFile=tmp_path / "empty")))
-        assert reached_server(await failure(server.config(Ciphers="aes128-cbc")))
+        assert (await failure(server.config())).reached_server
+        assert (await failure(server.config(UserKnownHostsFile=tmp_path / "empty"))).reached_server
+        assert (await failure(server.config(Ciphers="aes128-cbc"))).reached_server
 
 
 async def test_a_jump_host_answered(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ async def test_a_jump_host_answered(tmp_path: Path) -> None:
             config = server.config("Host behind\n  ProxyJump box\n  HostName 127.0.0.1\n  Port 1\n")
             with pytest.raises(LinkError) as caught:
                 await connect(to("behind", config))
-            assert reached_server(caught.value)
+            assert caught.value.reached_server
 
 
 async def test_an_answer_is_needed(tmp_path: Path) -> None:
