@@ -17,7 +17,7 @@ from tests.lab import Lab
 
 SETTLING = 10.0
 PERIOD = 60.0
-KEEPER = "simmate_remote.keeper.guardian"
+KEEPER = "simmate_remote.keeper.host.guardian"
 
 
 def measure(lab: Lab, runs: int) -> list[Figure]:

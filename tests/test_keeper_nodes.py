@@ -60,7 +60,7 @@ def cluster(tmp_path: Path) -> Iterator[Box]:
 async def test_the_node_that_has_the_keeper_is_named_and_found_again(cluster: Cluster) -> None:
     cluster.choose("login-1")
     async with reached(cluster) as first:
-        assert first.launched.hostname == "login-1"
+        assert first.launched.found.hostname == "login-1"
         cluster.choose("login-2")
         for start in (True, False):
             with pytest.raises(KeeperElsewhereError, match="login-1") as caught:
@@ -70,7 +70,7 @@ async def test_the_node_that_has_the_keeper_is_named_and_found_again(cluster: Cl
             assert caught.value.port == cluster.host.port
         async with reached(cluster, here=True) as second:
             assert second.launched.started
-            assert second.launched.hostname == "login-2"
+            assert second.launched.found.hostname == "login-2"
             (other,) = (await second.keeper.call("report"))["elsewhere"]
             assert other["hostname"] == "login-1"
         await end(cluster)

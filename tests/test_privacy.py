@@ -21,7 +21,7 @@ from distributed import Client
 from simmate_remote import RemoteCluster
 from simmate_remote.cluster.certificates import make_certificates
 from simmate_remote.inventory import Host
-from simmate_remote.keeper.record import Record
+from simmate_remote.keeper.host.record import Record
 from simmate_remote.session.client import find
 from simmate_remote.testing import EmbeddedHost
 from simmate_remote.testing.processes import listening_sockets
@@ -128,7 +128,7 @@ def test_no_secret_is_in_sight_on_either_side_not_even_after_an_outage(box: Box,
         )
         files_here = "".join(path.read_text() for path in user_folders.rglob("*") if path.is_file())
         modes = box.run(f"find {places_of(box)} -perm /077 -not -type l").stdout
-    assert "keeper.guardian" in argv
+    assert "keeper.host.guardian" in argv
     assert "simmate_remote.session" in argv_here
     assert argv_here in argv_of_all
     assert "Start worker" in files

@@ -15,7 +15,8 @@ from fuzz.script import Script
 from fuzz.wires import Wire
 from simmate_remote.environment.versions import compare
 from simmate_remote.errors import SimmateRemoteError
-from simmate_remote.keeper.launch import Launched, LaunchRequest, launch
+from simmate_remote.keeper.arrival import Found
+from simmate_remote.keeper.launch import LaunchRequest, launch
 from simmate_remote.link.base import Destination
 from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
@@ -73,9 +74,9 @@ def printed(script: Script, nonce: bytes) -> bytes:
     return line * min(script.choice((1, 1, 1, 40, 4000)), 1 + 200_000 // len(line))
 
 
-def check_versions(launched: Launched) -> None:
+def check_versions(found: Found) -> None:
     """Compare versions as a session does."""
-    compare("lab", "ssh lab", launched.python, launched.executable, launched.versions)
+    compare("lab", "ssh lab", found.python, found.executable, found.versions)
 
 
 async def play(data: bytes) -> None:

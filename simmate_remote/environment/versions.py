@@ -11,7 +11,7 @@ import shlex
 import sys
 
 from simmate_remote.errors import DistributedMissingError, Remedy, RemotePythonError, VersionMismatchError
-from simmate_remote.keeper.bootstrap import versions
+from simmate_remote.keeper.host.bootstrap import versions
 
 COMPARED = ("distributed", "dask", "cloudpickle", "msgpack", "numpy", "tornado")
 SAME_RELEASE = ("distributed", "dask")

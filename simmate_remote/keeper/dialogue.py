@@ -19,7 +19,7 @@ from simmate_remote.errors import (
     RemotePythonError,
     SimmateRemoteError,
 )
-from simmate_remote.keeper.record import Previous, Record
+from simmate_remote.keeper.host.record import Previous, Record
 from simmate_remote.keeper.shell_command import OLDEST_PYTHON
 from simmate_remote.link.base import Destination
 

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
-import secrets
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from simmate_remote.errors import ConversationGoneError, KeeperError, KeeperGoneError, ProtocolError, Remedy
-from simmate_remote.keeper.dialogue import STEP_TIMEOUT, Dialogue
-from simmate_remote.keeper.package import own_package
-from simmate_remote.keeper.record import Previous
-from simmate_remote.keeper.shell_command import shell_command
+from simmate_remote.keeper.arrival import Found, arrive
+from simmate_remote.keeper.dialogue import STEP_TIMEOUT
+from simmate_remote.keeper.host.record import Previous
 from simmate_remote.link.base import Link
 from simmate_remote.streams.carrier import Keepalive, NearCarrier
 from simmate_remote.streams.conversation import Conversation
@@ -66,26 +62,20 @@ class Launched:
     """What answered.
 
     Args:
-        python: Version of the host's Python.
-        executable: Its path.
-        hostname: What the machine calls itself.
-        versions: Versions of the distributions that were asked for; None: not installed.
+        found: What the host's Python told.
         started: Whether a keeper was started, or a living one was found.
         previous: What became of the keeper before the one that was started; None if nothing is known of one.
         warnings: What its user should hear, each in one line.
     """
 
-    python: tuple[int, int, int]
-    executable: str
-    hostname: str
-    versions: dict[str, str | None]
+    found: Found
     started: bool
     previous: Previous | None = None
     warnings: tuple[str, ...] = ()
 
 
 async def launch(
-    link: Link, conversation: Conversation, request: LaunchRequest, check: Callable[[Launched], None]
+    link: Link, conversation: Conversation, request: LaunchRequest, check: Callable[[Found], None]
 ) -> Launched:
     """Find or start the keeper on the host, and give the conversation its first carrier.
 
@@ -104,39 +94,26 @@ async def launch(
         ProtocolError: The keeper there refused the carrier, or ended before it had answered.
         LinkLostError: The link was lost meanwhile.
     """
-    nonce = secrets.token_hex(16)
-    transport, dialogue = await link.open_command(
-        shell_command(request.python, request.folder, nonce),
-        lambda: Dialogue(link.destination, nonce, request.python or "python3"),
+    words = {
+        "lease": request.lease,
+        "process": request.process and dataclasses.asdict(request.process),
+        "start": request.start,
+        "here": request.here,
+    }
+    transport, dialogue, found = await arrive(
+        link,
+        words,
+        folder=request.folder,
+        python=request.python,
+        distributions=request.distributions,
+        check=check,
     )
     try:
-        package = own_package()
-        code = package.content("keeper/bootstrap.py")
-        words = {
-            "nonce": nonce,
-            "folder": request.folder,
-            "package": package.name,
-            "lease": request.lease,
-            "distributions": request.distributions,
-            "process": request.process and dataclasses.asdict(request.process),
-            "start": request.start,
-            "here": request.here,
-        }
-        transport.write(b"%d\n" % len(code) + code + json.dumps(words).encode() + b"\n")
-        found = await dialogue.hear("bootstrap")
-        with dialogue.understanding():
-            launched = _launched(found)
-            check(launched)
-        if found["package"]:
-            transport.write(b"go\n")
-        else:
-            content = package.zipped()
-            transport.write(b"package %d\n" % len(content) + content)
         handover = await dialogue.hear("handover")
         ssh = link.destination.ssh_command()
         with dialogue.understanding():
-            launched = dataclasses.replace(
-                launched,
+            launched = Launched(
+                found=found,
                 started=bool(handover["started"]),
                 previous=Previous(**handover["previous"]) if handover["previous"] else None,
                 warnings=tuple(f"{what}; mend it: {ssh} {command}" for what, command in handover["warnings"]),
@@ -168,9 +145,3 @@ async def launch(
         transport.abort()
         raise
     return launched
-
-
-def _launched(found: dict[str, Any]) -> Launched:
-    major, minor, micro = map(int, found["python"])
-    versions = {str(name): None if version is None else str(version) for name, version in found["versions"].items()}
-    return Launched((major, minor, micro), str(found["executable"]), str(found["hostname"]), versions, started=True)

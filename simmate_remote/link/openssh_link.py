@@ -159,7 +159,7 @@ class OpenSSHLink(Link):
             carrier.lose(self._lost.result())
             carrier.release()
         for wire in [self._control.wire, *self._wires]:
-            wire.transport.abort()
+            wire.abort()
         if self._ending is not None:
             await self._ending
         if self._trace is not None:
@@ -231,7 +231,7 @@ class OpenSSHLink(Link):
             if "not responding" in why:
                 why = f"the server left every keepalive question unanswered: {why}"
         self._finish(refusals.lost(self._hop, why))
-        self._control.wire.transport.abort()
+        self._control.wire.abort()
 
     def _finish(self, reason: LinkLostError) -> None:
         """Set the reason; only the first one counts."""

@@ -116,6 +116,15 @@ class SessionClient:
         """
         return str(await self._caller.call("lend", target=target, path=path))
 
+    async def open_errand(self, module: str, path: Path) -> None:
+        """Let connections to a Unix socket here be to a module of ours that starts on the host.
+
+        Args:
+            module: A module below a ``host`` package.
+            path: Where the socket shall be; :func:`simmate_remote.session.paths.errand_path` says.
+        """
+        await self._caller.call("open_errand", module=module, path=str(path))
+
     def logs(self, names: list[str] | None, last: int, *, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of the host's logs, each with its process's ``name`` and ``text``."""
         return self._caller.items("logs", names=names, last=last, follow=follow)

@@ -114,6 +114,7 @@ class ControlClient(Caller):
             "adapt",
             "logs",
             "lend",
+            "open_errand",
             "stop",
             "changes",
             "notice",
@@ -160,8 +161,9 @@ class ControlClient(Caller):
             "events": session.dask.deaths,
         }
         if remote.launched is not None:
-            report["python"] = {"executable": remote.launched.executable, "version": list(remote.launched.python)}
-            report["hostname"] = remote.launched.hostname
+            found = remote.launched.found
+            report["python"] = {"executable": found.executable, "version": list(found.python)}
+            report["hostname"] = found.hostname
             report["found"] = remote.found
         if session.dask.address:
             await self._until_begun()
@@ -236,6 +238,10 @@ class ControlClient(Caller):
     async def lend(self, target: str, path: str) -> str:
         """Let processes on the host connect to a Unix socket of this machine."""
         return await self._session.remote.lend(target, path)
+
+    async def open_errand(self, module: str, path: str) -> None:
+        """Let connections to a Unix socket here be to a module that starts on the host."""
+        await self._session.remote.open_errand(module, path)
 
     def logs(self, names: list[str] | None, last: int, follow: bool) -> AsyncIterator[dict[str, str]]:
         """Yield pieces of the host's logs."""

@@ -19,6 +19,7 @@ from typing import Self
 from tornado.httputil import HTTPInputError
 
 from simmate_remote.errors import Remedy, SessionError, SimmateRemoteError
+from simmate_remote.link.giving_up import give_up
 from simmate_remote.session.gate_pages import refused_page, unavailable_page
 from simmate_remote.session.gate_relay import Stream, closing, relay_body, relay_websocket
 from simmate_remote.session.gate_rules import GateRules, client_response, upstream_request, wants_websocket
@@ -115,7 +116,7 @@ class DashboardGate:
 
     def _forget(self, writer: asyncio.StreamWriter, connection: asyncio.Task[None]) -> None:
         self._connections.discard(connection)
-        writer.transport.abort()  # a task that was cancelled before its first step has closed nothing
+        give_up(writer.transport)  # a task that was cancelled before its first step has closed nothing
         if not connection.cancelled() and (error := connection.exception()) is not None:
             logger.error("A connection to the dashboard's gate failed", exc_info=error)
 
@@ -140,7 +141,7 @@ class DashboardGate:
             # A browser sends its head at once, so whoever has waited longest is the least likely to be one.
             oldest = next(iter(self._waiting))
             del self._waiting[oldest]
-            oldest.transport.abort()
+            give_up(oldest.transport)
         self._waiting[writer] = None
         try:
             async with asyncio.timeout(HEAD_SECONDS):

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
+from simmate_remote.link.giving_up import give_up
+
 Stream = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 LINGER_SECONDS = 5.0
@@ -24,7 +26,7 @@ async def closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
             async with asyncio.timeout(LINGER_SECONDS):
                 await writer.wait_closed()
     finally:
-        writer.transport.abort()
+        give_up(writer.transport)
 
 
 async def relay_body(source: asyncio.StreamReader, sink: asyncio.StreamWriter, silence: float) -> None:

@@ -48,6 +48,11 @@ def socket_path(host: Host) -> Path:
     return runtime_folder() / f"{readable}-{hashlib.sha256(identity.encode()).hexdigest()[:10]}.sock"
 
 
+def errand_path(host: Host, module: str) -> Path:
+    """Give the socket through which a host's session leads to a module of ours there."""
+    return socket_path(host).with_suffix("." + hashlib.sha256(module.encode()).hexdigest()[:6])
+
+
 def all_sockets() -> list[Path]:
     """Give the control sockets of all sessions, the dead ones' included."""
     return sorted(runtime_folder().glob("*.sock"))

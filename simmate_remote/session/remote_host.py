@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -20,6 +21,7 @@ from simmate_remote.errors import (
     SimmateRemoteError,
     WorkersError,
 )
+from simmate_remote.keeper.arrival import Found
 from simmate_remote.keeper.carriers import MoreCarriers
 from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
 from simmate_remote.link import Ask, Link, Prompt
@@ -28,6 +30,7 @@ from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller, Handler
 from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.forward import forward_socket
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +75,7 @@ class RemoteHost:
         self.launched: Launched | None = None
         self.asked_a_person = False
         self.lendings = Lendings()
+        self._errands: dict[str, asyncio.Server] = {}
         self.conversation = Conversation(first=True, accept=self.lendings.accept, owner=host.owner)
         self.conversation.carriers_changed = self._carriers_changed
         self.link: Link | None = None
@@ -296,6 +300,18 @@ class RemoteHost:
             raise await self._did_not_start(SchedulerError, "nursery", error) from error
         return listing
 
+    async def open_errand(self, module: str, path: str) -> None:
+        """Listen on a Unix socket here; each connection to it is one to a module of ours that starts on the host.
+
+        Args:
+            module: A module below a ``host`` package of ours.
+            path: Where the socket is made, for as long as the session lives.
+        """
+        if path not in self._errands:
+            target = f"errand {module}"
+            await self.keeper.call("offer", target=target, place={"module": module})
+            self._errands[path] = await forward_socket(self.conversation, target, path)
+
     async def lend(self, target: str, path: str) -> str:
         """Let processes on the host connect to a Unix socket of this machine, and give the path of theirs."""
         self.lendings.add(target, path)
@@ -325,6 +341,9 @@ class RemoteHost:
         """End the login; what runs on the host goes on for as long as its lease."""
         if self._more_carriers is not None:
             await self._more_carriers.close()
+        for path, server in self._errands.items():
+            server.close()
+            os.unlink(path)
         self.conversation.close("the session ended")
         if self.link is not None:
             await self.link.close()
@@ -354,7 +373,7 @@ class RemoteHost:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _check(self, found: Launched) -> None:
+    def _check(self, found: Found) -> None:
         assert self.link is not None
         ssh = self.link.destination.ssh_command()
         self.warnings = compare(self.host.name, ssh, found.python, found.executable, found.versions)

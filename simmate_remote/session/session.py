@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 
 from simmate_remote.errors import (
@@ -94,18 +95,25 @@ class Session:
             # Whoever waits for work there hears the reason before its connection ends.
             self.progress.enter(State.STOPPED, error)
             await self._people.tell_end()
-        await self.dask.close_ways()
-        if end_everything:
-            self._ended_everything = await self.remote.end_everything()
-        if self._living is not None:
-            self._living.cancel()
-        await self.dask.leave()
-        await self.remote.leave()
-        self.progress.enter(State.STOPPED)
-        self.stopped.set()
+        try:
+            await self._wind_up(end_everything)
+        finally:
+            # Whatever fails on the way, nobody shall wait for this process for ever.
+            self.progress.enter(State.STOPPED)
+            self.stopped.set()
         return self._ended_everything
 
     # Inside
+
+    async def _wind_up(self, end_everything: bool) -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            stack.push_async_callback(self.remote.leave)
+            stack.push_async_callback(self.dask.leave)
+            if self._living is not None:
+                stack.callback(self._living.cancel)
+            await self.dask.close_ways()
+            if end_everything:
+                self._ended_everything = await self.remote.end_everything()
 
     async def _live(self) -> None:
         self.progress.step(f"logging in at {self.host.ssh}")

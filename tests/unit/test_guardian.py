@@ -9,7 +9,7 @@ from pathlib import Path
 
 PROGRAM = """
 import os, signal, sys, time
-import simmate_remote.keeper.serving as serving
+import simmate_remote.keeper.host.serving as serving
 
 def run(folder, runtime, order, ready, guardian):
     # A daemon: its parent ends at once, in a session of its own, and it does not end when it is asked.
@@ -26,7 +26,7 @@ def run(folder, runtime, order, ready, guardian):
     signal.pause()
 
 serving.run = run
-import simmate_remote.keeper.guardian as guardian
+import simmate_remote.keeper.host.guardian as guardian
 guardian.GRACE = 0.3
 sys.argv = ["guardian", sys.argv[1]]
 guardian.main()

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from simmate_remote.keeper.conversations import MAX_GRAVES, VISITOR, Conversations
-from simmate_remote.keeper.journal import ENTRIES, Journal, Work
-from simmate_remote.keeper.lease import Lease, in_words
+from simmate_remote.keeper.host.conversations import MAX_GRAVES, VISITOR, Conversations
+from simmate_remote.keeper.host.journal import ENTRIES, Journal, Work
+from simmate_remote.keeper.host.lease import Lease, in_words
 from simmate_remote.streams.conversation import CarrierEnd, refuse_all
 
 

@@ -9,9 +9,9 @@ import pytest
 
 from simmate_remote.errors import KeeperError
 from simmate_remote.keeper import logs as logs_module
-from simmate_remote.keeper.lease import Lease
-from simmate_remote.keeper.log_folder import make_log_folder
-from simmate_remote.keeper.logs import Logs
+from simmate_remote.keeper.host.lease import Lease
+from simmate_remote.keeper.host.log_folder import make_log_folder
+from simmate_remote.keeper.host.logs import Logs
 
 TEXT = "Gitterkonstante a₀ = 3.61 Å, größer als erwartet 🔬\n" * 40
 

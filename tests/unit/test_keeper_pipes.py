@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import pytest
 
-from simmate_remote.keeper.pipes import PipePair
+from simmate_remote.keeper.host.pipes import PipePair
 from tests.unit.wires import PATIENCE, Recorder
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from simmate_remote.errors import KeeperError
-from simmate_remote.keeper.pruning import UNUSED_MACHINE, UNUSED_PACKAGE, prune
-from simmate_remote.keeper.record import (
+from simmate_remote.keeper.host.pruning import UNUSED_MACHINE, UNUSED_PACKAGE, prune
+from simmate_remote.keeper.host.record import (
     Record,
     log_path,
     other_records,

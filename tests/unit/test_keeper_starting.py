@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import simmate_remote
-from simmate_remote.keeper.record import Record, read_record, record_path
+from simmate_remote.keeper.host.record import Record, read_record, record_path
 from tests.hosts import wait_until
 
 PACKAGE = str(Path(simmate_remote.__file__).parents[1])
 START = (
-    "import json, sys; from pathlib import Path; from simmate_remote.keeper.starting import start_keeper; "
+    "import json, sys; from pathlib import Path; from simmate_remote.keeper.host.starting import start_keeper; "
     "start_keeper(Path(sys.argv[1]), sys.argv[2], json.loads(sys.argv[3]), json.loads(sys.argv[4]))"
 )
 # As systemd-run may do: nothing but the three standard descriptors comes through.

@@ -16,15 +16,15 @@ def test_the_package_is_the_same_each_time_and_leaves_out_what_stays_here() -> N
     own_package.cache_clear()
     assert own_package() == package
     names = zipfile.ZipFile(io.BytesIO(package.zipped())).namelist()
-    assert "simmate_remote/keeper/program.py" in names
+    assert "simmate_remote/keeper/host/program.py" in names
     assert not [name for name in names if name.startswith(("simmate_remote/cli/", "simmate_remote/testing/"))]
 
 
 def test_the_keeper_runs_on_the_standard_library_alone(user_folders: Path) -> None:
     zipfile.ZipFile(io.BytesIO(own_package().zipped())).extractall(user_folders)
     code = (
-        f"import sys; sys.path.append({str(user_folders)!r}); import simmate_remote.keeper.program, "
-        "simmate_remote.keeper.guardian, simmate_remote.keeper.attach, simmate_remote.keeper.bootstrap"
+        f"import sys; sys.path.append({str(user_folders)!r}); import simmate_remote.keeper.host.program, "
+        "simmate_remote.keeper.host.guardian, simmate_remote.keeper.host.attach, simmate_remote.keeper.host.bootstrap"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

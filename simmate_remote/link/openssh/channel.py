@@ -346,7 +346,7 @@ class Channel(asyncio.Transport):
 
     def release(self) -> None:
         """Let go of the connection; the master must have ended."""
-        self._wire.transport.abort()
+        self._wire.abort()
 
     def lose(self, error: Exception | None) -> None:
         """Tell the protocol, once, that this is the end."""

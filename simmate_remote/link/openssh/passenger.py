@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from simmate_remote.errors import LinkLostError
+from simmate_remote.link.giving_up import give_up
 from simmate_remote.link.openssh import messages
 from simmate_remote.link.openssh.messages import Reader, control_message, number, string
 from simmate_remote.link.openssh.wire import RefusedError, Wire
@@ -94,7 +95,7 @@ class Passenger(asyncio.Transport):
             for end in ours:
                 end.close()
             for transport in transports:
-                transport.abort()
+                give_up(transport)
             raise
         return self
 
@@ -170,8 +171,8 @@ class Passenger(asyncio.Transport):
         if self._closing:
             return
         self._closing = True
-        self._stdout.abort()
-        self._stderr.abort()
+        give_up(self._stdout)
+        give_up(self._stderr)
         if not self._stdin.is_closing():
             self._stdin.write_eof()
         if self._stdin.get_write_buffer_size():
@@ -183,8 +184,8 @@ class Passenger(asyncio.Transport):
     def abort(self) -> None:
         if not self._lost:
             self._closing = True
-            self._stdin.abort()
-            self._wire.transport.abort()
+            give_up(self._stdin)
+            self._wire.abort()
             self._loop.call_soon(self.lose, None)
 
     # What the three pairs and the master tell
@@ -248,7 +249,7 @@ class Passenger(asyncio.Transport):
     def _consider_end(self) -> None:
         """End when the master has closed everything, and all that came was handed over."""
         if self._closing and self._wire.is_lost:
-            self._stdin.abort()
+            give_up(self._stdin)
         if self._wire.is_lost and not (self._output_open or self._errors_open or self._lost):
             self._judge(lambda: self.lose(None))
 
@@ -281,8 +282,8 @@ class Passenger(asyncio.Transport):
         self._lost = True
         if self._grace is not None:
             self._grace.cancel()
-        self._stdout.abort()
-        self._stderr.abort()
+        give_up(self._stdout)
+        give_up(self._stderr)
         if not self._closing:
             self.release()
         self._closing = True
@@ -290,8 +291,8 @@ class Passenger(asyncio.Transport):
 
     def release(self) -> None:
         """Let go of what a closed transport still holds, until the master has sent what was written."""
-        self._stdin.abort()
-        self._wire.transport.abort()
+        give_up(self._stdin)
+        self._wire.abort()
 
 
 class _Stdin(asyncio.Protocol):
@@ -361,7 +362,7 @@ async def _ask_for_session(
     try:
         await answer
     except BaseException:
-        wire.transport.abort()
+        wire.abort()
         raise
     return wire
 

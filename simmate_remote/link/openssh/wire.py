@@ -7,6 +7,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+from simmate_remote.link.giving_up import give_up
 from simmate_remote.link.openssh import messages
 from simmate_remote.link.openssh.messages import Reader
 
@@ -57,7 +58,7 @@ class Wire(asyncio.Protocol):
                 begin += 4 + size
         except ValueError:
             # Whoever speaks like this is no master, and nothing that it still says has a meaning.
-            self.transport.abort()
+            self.abort()
             return
         self._rest = data[begin:]
         self.batch_ended()
@@ -71,6 +72,10 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_lost = True
         self.lost()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        give_up(self.transport)
 
     def tell_if_lost(self) -> None:
         """Tell whoever has taken over the connection that it has ended before."""
@@ -110,7 +115,7 @@ class Control:
                 if reader.number() != messages.HELLO or reader.number() != messages.VERSION:
                     raise ConnectionError("the control socket speaks another protocol")
             except BaseException:
-                wire.transport.abort()
+                wire.abort()
                 raise
             return control
 

@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import Any, cast
 
 from simmate_remote.errors import KeeperError, StreamResetError
-from simmate_remote.keeper.conversations import Conversations
-from simmate_remote.keeper.journal import Journal, Work
-from simmate_remote.keeper.lease import Lease, in_words
-from simmate_remote.keeper.lending import Loans
-from simmate_remote.keeper.logs import Logs
-from simmate_remote.keeper.processes import Process
-from simmate_remote.keeper.record import Kind, Previous, fresh_records
-from simmate_remote.keeper.spawning import Spawned
-from simmate_remote.keeper.usage import usage
+from simmate_remote.keeper.host.conversations import Conversations
+from simmate_remote.keeper.host.errands import Errands
+from simmate_remote.keeper.host.journal import Journal, Work
+from simmate_remote.keeper.host.lease import Lease, in_words
+from simmate_remote.keeper.host.lending import Loans
+from simmate_remote.keeper.host.logs import Logs
+from simmate_remote.keeper.host.processes import Process
+from simmate_remote.keeper.host.record import Kind, Previous, fresh_records
+from simmate_remote.keeper.host.spawning import Spawned
+from simmate_remote.keeper.host.usage import usage
 from simmate_remote.streams.calls import Caller
 from simmate_remote.streams.carrier import FarCarrier
 from simmate_remote.streams.conversation import Conversation
@@ -62,6 +63,7 @@ class Keeper:
         self.targets: dict[str, dict[str, Any]] = {}
         self.notes: dict[str, Any] = {}
         self.work = Work()
+        self._errands = Errands(logs)
         self._conversations = Conversations(self._accept, lease, self._carriers_changed, self.journal.add)
         self._was_attached = False
         self._carriers_news = asyncio.Event()
@@ -112,6 +114,9 @@ class Keeper:
         if place is None:
             raise StreamResetError(f"the keeper knows no target {target!r}")
         near, far = splice()
+        if "module" in place:
+            await self._errands.begin(place["module"], far)
+            return near
         loop = asyncio.get_running_loop()
         try:
             if "path" in place:
@@ -167,7 +172,7 @@ class Keeper:
         self.notes[name] = value
 
     def offer(self, target: str, place: dict[str, Any]) -> None:
-        """Let streams be opened to a Unix socket (``path``) or to a port of the loopback interface (``port``)."""
+        """Let streams be opened to a Unix socket (``path``), a loopback ``port``, or a ``module`` that each starts."""
         self.targets[target] = place
 
     def forget_lost_conversations(self, owner: str) -> int:

@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from simmate_remote.keeper.family import MARK
+from simmate_remote.keeper.host.family import MARK
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 3.0
@@ -37,7 +37,7 @@ def main() -> None:
         os.close(alive)
         # asyncio imports it where it can; the keeper speaks no TLS, and would hold 4 MB for nothing.
         sys.modules["ssl"] = None  # type: ignore[assignment]
-        from simmate_remote.keeper.serving import run
+        from simmate_remote.keeper.host.serving import run
 
         # The keeper tells by the end of this pipe that its guardian is gone.
         run(folder, runtime, order, ready=ready, guardian=alive_there)
@@ -70,8 +70,8 @@ def clear_up(runtime: Path) -> None:
     import shutil
     from functools import partial
 
-    from simmate_remote.keeper.ending import end_all
-    from simmate_remote.keeper.family import descendants
+    from simmate_remote.keeper.host.ending import end_all
+    from simmate_remote.keeper.host.family import descendants
 
     end_all(partial(descendants, os.getpid()), GRACE)
     shutil.rmtree(runtime, ignore_errors=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from simmate_remote.keeper.lease import in_words
+from simmate_remote.keeper.host.lease import in_words
 from simmate_remote.streams.conversation import Acceptor, Conversation
 
 logger = logging.getLogger(__name__)

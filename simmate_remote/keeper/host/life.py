@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from simmate_remote.errors import SimmateRemoteError
-from simmate_remote.keeper.ending import end_all
-from simmate_remote.keeper.family import marked
-from simmate_remote.keeper.handover import listen, take_over
-from simmate_remote.keeper.logs import Logs
-from simmate_remote.keeper.program import Keeper
-from simmate_remote.keeper.record import (
+from simmate_remote.keeper.host.ending import end_all
+from simmate_remote.keeper.host.family import marked
+from simmate_remote.keeper.host.handover import listen, take_over
+from simmate_remote.keeper.host.logs import Logs
+from simmate_remote.keeper.host.program import Keeper
+from simmate_remote.keeper.host.record import (
     TOUCH,
     Record,
     boot_id,
@@ -28,8 +28,8 @@ from simmate_remote.keeper.record import (
     write_last_words,
     write_record,
 )
-from simmate_remote.keeper.spawning import Spawned
-from simmate_remote.keeper.starting import READY
+from simmate_remote.keeper.host.spawning import Spawned
+from simmate_remote.keeper.host.starting import READY
 from simmate_remote.streams.allocation import keep_memory_of_reads
 from simmate_remote.version import __version__
 

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.keeper.family import descendants
+from simmate_remote.keeper.host.family import descendants
 
 TICKS = os.sysconf("SC_CLK_TCK")
 

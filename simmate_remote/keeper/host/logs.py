@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from simmate_remote.errors import KeeperError
-from simmate_remote.keeper.log_folder import log_file
+from simmate_remote.keeper.host.log_folder import log_file
 
 PIECE = 64 * 1024
 POLL = 0.2
@@ -19,7 +19,7 @@ class Logs:
     """The log files of one keeper.
 
     Args:
-        folder: Where they are; :func:`simmate_remote.keeper.log_folder.make_log_folder` makes it.
+        folder: Where they are; :func:`simmate_remote.keeper.host.log_folder.make_log_folder` makes it.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.keeper.log_folder import log_file, make_log_folder
-from simmate_remote.keeper.spawning import spawn
+from simmate_remote.keeper.host.log_folder import log_file, make_log_folder
+from simmate_remote.keeper.host.spawning import spawn
 
 
 def run(folder: Path, runtime: Path, order: dict[str, Any], ready: int, guardian: int) -> None:
@@ -27,6 +27,6 @@ def run(folder: Path, runtime: Path, order: dict[str, Any], ready: int, guardian
     except (OSError, RuntimeError) as error:
         os.write(ready, f"{type(error).__name__}: {error}".encode())
         return
-    from simmate_remote.keeper.life import live
+    from simmate_remote.keeper.host.life import live
 
     live(folder, runtime, order, logs, first, ready, guardian)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from simmate_remote.keeper.record import fresh_records, keepers_folder, record_path
+from simmate_remote.keeper.host.record import fresh_records, keepers_folder, record_path
 
 UNUSED_PACKAGE = 86_400.0
 """Seconds since the last login that used a package, after which it is removed; each login touches the one it uses."""

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.keeper.previous import tail
-from simmate_remote.keeper.record import log_path
+from simmate_remote.keeper.host.previous import tail
+from simmate_remote.keeper.host.record import log_path
 
 START_TIMEOUT = 30.0
 LOG_TAIL = 4000
@@ -71,5 +71,5 @@ def _become_guardian(
     os.closerange(3, 1024)
     os.chdir("/")
     environment = {**os.environ, "PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
-    command = [*prefix, sys.executable, "-m", "simmate_remote.keeper.guardian", str(folder)]
+    command = [*prefix, sys.executable, "-m", "simmate_remote.keeper.host.guardian", str(folder)]
     os.execvpe(command[0], command, environment)

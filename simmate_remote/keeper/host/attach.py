@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.keeper.record import (
+from simmate_remote.keeper.host.record import (
     Record,
     boot_id,
     fresh_records,
@@ -45,7 +45,7 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
                 say(at="elsewhere", record=others[0]._asdict())
                 return
             # These imports, and what they import, cost a login that finds a keeper nothing.
-            from simmate_remote.keeper.previous import previous_keeper
+            from simmate_remote.keeper.host.previous import previous_keeper
 
             previous = previous_keeper(place)
             if not request["start"]:
@@ -59,9 +59,9 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
 
 
 def _start(place: Path, package: str, request: dict[str, Any], address: str, port: int) -> tuple[socket.socket, Record]:
-    from simmate_remote.keeper.logout import how_to_survive_logout
-    from simmate_remote.keeper.previous import forget_previous
-    from simmate_remote.keeper.starting import start_keeper
+    from simmate_remote.keeper.host.logout import how_to_survive_logout
+    from simmate_remote.keeper.host.previous import forget_previous
+    from simmate_remote.keeper.host.starting import start_keeper
 
     survival = how_to_survive_logout()
     order = {
@@ -75,7 +75,7 @@ def _start(place: Path, package: str, request: dict[str, Any], address: str, por
     start_keeper(place, package, order, survival.prefix)
     forget_previous(place)
     # What the new keeper started will take longer than this.
-    from simmate_remote.keeper.pruning import prune
+    from simmate_remote.keeper.host.pruning import prune
 
     prune(place, Path(package).name)
     found = _living(place)

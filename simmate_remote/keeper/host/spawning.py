@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Spawned(NamedTuple):
-    """A process that was started, for :class:`simmate_remote.keeper.processes.Process` to take over.
+    """A process that was started, for :class:`simmate_remote.keeper.host.processes.Process` to take over.
 
     Args:
         name: What it is called.

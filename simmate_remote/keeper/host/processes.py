@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simmate_remote.errors import KeeperError
-from simmate_remote.keeper.spawning import Spawned
+from simmate_remote.keeper.host.spawning import Spawned
 from simmate_remote.streams.calls import Caller
 
 GRACE = 5.0

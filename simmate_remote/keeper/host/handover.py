@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Callable
 
-from simmate_remote.keeper.pipes import PipePair
+from simmate_remote.keeper.host.pipes import PipePair
 from simmate_remote.streams.carrier import FarCarrier
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from simmate_remote.keeper.record import (
+from simmate_remote.keeper.host.record import (
     Previous,
     boot_id,
     last_words_path,
