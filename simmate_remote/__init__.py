@@ -12,17 +12,21 @@ if TYPE_CHECKING:
     from simmate_remote.link import Prompt
     from simmate_remote.session.connection import Connection, connect
     from simmate_remote.session.remote_cluster import RemoteCluster
-    from simmate_remote.workflows import report_progress
+    from simmate_remote.workflows import Workflow, gather, report_progress, task, workflow
 
 __all__ = [
     "Connection",
     "Host",
     "Prompt",
     "RemoteCluster",
+    "Workflow",
     "__version__",
     "connect",
+    "gather",
     "load_host",
     "report_progress",
+    "task",
+    "workflow",
 ]
 
 _PLACES = {
@@ -30,9 +34,13 @@ _PLACES = {
     "Host": "simmate_remote.inventory",
     "Prompt": "simmate_remote.link",
     "RemoteCluster": "simmate_remote.session.remote_cluster",
+    "Workflow": "simmate_remote.workflows",
     "connect": "simmate_remote.session.connection",
+    "gather": "simmate_remote.workflows",
     "load_host": "simmate_remote.inventory",
     "report_progress": "simmate_remote.workflows",
+    "task": "simmate_remote.workflows",
+    "workflow": "simmate_remote.workflows",
 }
 
 

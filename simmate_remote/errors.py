@@ -21,7 +21,11 @@
     ├── RemoteEnvironmentError (RuntimeError)
     │   ├── RemotePythonError                  missing, or too old
     │   ├── DistributedMissingError (ModuleNotFoundError)
-    │   └── VersionMismatchError               of Python, dask, distributed, …: both are named
+    │   ├── VersionMismatchError               of Python, dask, distributed, …: both are named
+    │   └── SetupError                         an environment could not be made there; what was there before still is
+    │       ├── WheelMissingError (LookupError) what is installed here cannot be had for the host's platform
+    │       ├── HostDiskFullError (OSError)    no space there, or no quota
+    │       └── EnvironmentInUseError          what shall be removed is what something there runs from
     ├── ProtocolError (ConnectionError)        the far end of a stream broke the rules
     │   └── ConversationGoneError              the far end does not know, or has ended, what was to be resumed
     ├── StreamResetError (ConnectionResetError) one stream was ended by the other side
@@ -35,7 +39,28 @@
     ├── SessionError (RuntimeError)
     │   ├── NoSessionError (LookupError)       nothing is connected to this host
     │   └── SessionStoppedError (ConnectionError)
-    └── WorkflowError (ValueError)             FILE:FUNCTION or name=value cannot be understood
+    ├── FilesError (RuntimeError)              of push and pull
+    │   ├── SourceError (LookupError)          what was named is not there, or cannot be told apart at the target
+    │   ├── TargetError                        the folder that files go into does not serve
+    │   ├── NoSpaceError                       a disk is full, or a quota used up
+    │   └── TransferBrokenError (ConnectionError) the connection ended in the middle; what was begun is kept
+    ├── WorkflowError (ValueError)             FILE:FUNCTION or name=value cannot be understood
+    └── TaskError (RuntimeError)               a program that a task runs, its folder, or its handlers
+        ├── TaskDeclarationError (ValueError)  what a task's class declares cannot be
+        ├── CommandNotFoundError (FileNotFoundError)
+        ├── InputMissingError (FileNotFoundError) files that the task needs are not in its folder
+        ├── FolderNotEmptyError (FileExistsError) what is there would be lost
+        ├── FolderBusyError (BlockingIOError)  another attempt works in it
+        ├── FolderFullError (OSError)          no space, or no quota
+        ├── ProgramFailedError                 its exit code, or the signal that ended it
+        ├── TimeLimitError (TimeoutError)
+        ├── TaskCancelledError
+        ├── HandlerError                       a handler or validator raised
+        ├── UncorrectableError                 a handler knows the fault, and no way to mend it
+        │   ├── CorrectionsExhaustedError      the fault came again after each correction that was allowed
+        │   └── CorrectionsUndoneError         handlers that undo each other
+        ├── ValidationFailedError
+        └── SupervisorError                    the process that watches over the program was killed
 
 A library's exception is translated once, at the edge where it arises, and stays reachable as ``__cause__``.
 This module uses the standard library alone: the keeper on the host imports it.
@@ -43,6 +68,7 @@ This module uses the standard library alone: the keeper on the host imports it.
 
 from __future__ import annotations
 
+import shlex
 import time
 from typing import Any, ClassVar, NamedTuple
 
@@ -72,9 +98,11 @@ class SimmateRemoteError(Exception):
 
     Attributes:
         further: Names of the arguments that a subclass has besides.
+        explained_by: Names of the checks of ``doctor`` that look into what such an error complains of.
     """
 
     further: ClassVar[tuple[str, ...]] = ()
+    explained_by: ClassVar[tuple[str, ...]] = ()
 
     def __init__(
         self,
@@ -91,7 +119,7 @@ class SimmateRemoteError(Exception):
         self.host = host
         self.since = time.time() if since is None else since
         self.meanwhile = meanwhile
-        self.remedies = tuple(Remedy(*remedy) for remedy in remedies)
+        self.remedies = _with_doctor(tuple(Remedy(*remedy) for remedy in remedies), host, self.explained_by)
         self.detail = detail
 
     def __str__(self) -> str:
@@ -107,6 +135,15 @@ class SimmateRemoteError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return error_from_dict, (error_to_dict(self),)
+
+
+def _with_doctor(remedies: tuple[Remedy, ...], host: str | None, checks: tuple[str, ...]) -> tuple[Remedy, ...]:
+    """Add the command that looks into an error, where there is one and it is not among the remedies yet."""
+    if host is None or not checks:
+        return remedies
+    noun = "check" if len(checks) == 1 else "checks"
+    look = Remedy(f"simmate-remote doctor {shlex.quote(host)}", f"its {noun} {', '.join(checks)} may say why")
+    return remedies if look in remedies else (*remedies, look)
 
 
 class InventoryError(SimmateRemoteError, ValueError):
@@ -128,6 +165,8 @@ class UntrustedFolderError(InventoryError):
 class LinkError(SimmateRemoteError, ConnectionError):
     """No login, or no longer one."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("tcp",)
+
     reached_server = False
     """Whether an SSH server had answered, at the host or on the way: servers count attempts, and ban who makes many.
 
@@ -137,6 +176,8 @@ class LinkError(SimmateRemoteError, ConnectionError):
 
 class NameNotResolvedError(LinkError):
     """The host's name has no address."""
+
+    explained_by: ClassVar[tuple[str, ...]] = ("name",)
 
 
 class ConnectionRefusedByHostError(LinkError, ConnectionRefusedError):
@@ -150,17 +191,23 @@ class ConnectTimeoutError(LinkError, TimeoutError):
 class HostKeyUnknownError(LinkError):
     """The host's key is in no known_hosts file, and nobody could be asked or the answer was no."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("host-key",)
+
     reached_server = True
 
 
 class HostKeyChangedError(LinkError):
     """The host shows another key than the one in known_hosts."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("host-key",)
+
     reached_server = True
 
 
 class AuthenticationError(LinkError, PermissionError):
     """The server accepted none of the methods that were tried."""
+
+    explained_by: ClassVar[tuple[str, ...]] = ("authentication",)
 
     reached_server = True
 
@@ -172,15 +219,21 @@ class AnswerNeededError(AuthenticationError):
 class ForbiddenByServerError(LinkError, PermissionError):
     """The server lets us in, and forbids what we need."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("login-shell", "forwarding", "max-sessions")
+
     reached_server = True
 
 
 class SSHConfigError(LinkError, ValueError):
     """The user's SSH configuration says something that cannot be followed."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("ssh-config",)
+
 
 class LinkLostError(LinkError):
     """There was a login, and it is gone."""
+
+    explained_by: ClassVar[tuple[str, ...]] = ("tcp", "round-trip")
 
     reached_server = True
 
@@ -188,17 +241,41 @@ class LinkLostError(LinkError):
 class RemoteEnvironmentError(SimmateRemoteError, RuntimeError):
     """The Python environment on the host does not serve."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("python", "versions")
+
 
 class RemotePythonError(RemoteEnvironmentError):
     """No Python on the host, or only one that is too old."""
+
+    explained_by: ClassVar[tuple[str, ...]] = ("python",)
 
 
 class DistributedMissingError(RemoteEnvironmentError, ModuleNotFoundError):
     """The host's Python cannot import ``distributed``."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("versions",)
+
 
 class VersionMismatchError(RemoteEnvironmentError):
     """Versions here and there cannot work together."""
+
+    explained_by: ClassVar[tuple[str, ...]] = ("versions",)
+
+
+class SetupError(RemoteEnvironmentError):
+    """An environment could not be made on the host, or not be removed."""
+
+
+class WheelMissingError(SetupError, LookupError):
+    """What is installed here cannot be had for the host's platform."""
+
+
+class HostDiskFullError(SetupError, OSError):
+    """There is no space on the host, or its quota is used up."""
+
+
+class EnvironmentInUseError(SetupError):
+    """What shall be removed is what something on the host runs from."""
 
 
 class ProtocolError(SimmateRemoteError, ConnectionError):
@@ -216,9 +293,13 @@ class StreamResetError(SimmateRemoteError, ConnectionResetError):
 class KeeperError(SimmateRemoteError, RuntimeError):
     """The keeper on the host could not do what it was asked to."""
 
+    explained_by: ClassVar[tuple[str, ...]] = ("keeper", "folder", "runtime-folder")
+
 
 class KeeperGoneError(KeeperError):
     """No keeper is there, and none was to be started."""
+
+    explained_by: ClassVar[tuple[str, ...]] = ("logout", "leftovers")
 
 
 class KeeperElsewhereError(KeeperError):
@@ -229,6 +310,8 @@ class KeeperElsewhereError(KeeperError):
         address: Its address, as the login that started the keeper reached it; empty: unknown.
         port: The port of its SSH server; 0: unknown.
     """
+
+    explained_by: ClassVar[tuple[str, ...]] = ("login-node", "leftovers")
 
     further = ("hostname", "address", "port")
 
@@ -267,8 +350,118 @@ class SessionStoppedError(SessionError, ConnectionError):
     """The session ended while something still waited for it."""
 
 
+class FilesError(SimmateRemoteError, RuntimeError):
+    """Files could not be copied to or from a host."""
+
+
+class SourceError(FilesError, LookupError):
+    """What was named is not there, or two things of the same name would go to one place."""
+
+
+class TargetError(FilesError):
+    """The folder that files are to go into cannot be made or used."""
+
+
+class NoSpaceError(FilesError):
+    """A disk is full, or a quota used up."""
+
+
+class TransferBrokenError(FilesError, ConnectionError):
+    """The connection ended in the middle of a transfer."""
+
+
 class WorkflowError(SimmateRemoteError, ValueError):
     """What to run, or with which parameters, cannot be understood."""
+
+
+class RunCancelledError(SimmateRemoteError, RuntimeError):
+    """The run was cancelled before it had a result."""
+
+
+class TaskError(SimmateRemoteError, RuntimeError):
+    """A task did not come to its end.
+
+    Args:
+        folder: The task's folder; empty: none was made.
+        attempts: How often its program was started.
+        corrections: What handlers had changed until then, as in the folder's record.
+    """
+
+    further = ("folder", "attempts", "corrections")
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        folder: str = "",
+        attempts: int = 0,
+        corrections: tuple[dict[str, Any], ...] = (),
+        **common: Any,
+    ) -> None:
+        super().__init__(what, **common)
+        self.folder = folder
+        self.attempts = attempts
+        self.corrections = corrections
+
+
+class TaskDeclarationError(TaskError, ValueError):
+    """What a task's class declares cannot be, whatever its parameters are."""
+
+
+class CommandNotFoundError(TaskError, FileNotFoundError):
+    """The command does not exist, or the system cannot execute it."""
+
+
+class InputMissingError(TaskError, FileNotFoundError):
+    """Files that the task needs are not in its folder."""
+
+
+class FolderNotEmptyError(TaskError, FileExistsError):
+    """The folder has content that is not this task's."""
+
+
+class FolderBusyError(TaskError, BlockingIOError):
+    """Another attempt works in the folder."""
+
+
+class FolderFullError(TaskError, OSError):
+    """There is no space in the folder, or the quota is used up."""
+
+
+class ProgramFailedError(TaskError):
+    """The program ended with an exit code that means failure, or by a signal, and no handler knew why."""
+
+
+class TimeLimitError(TaskError, TimeoutError):
+    """The program was ended since it took longer than it may."""
+
+
+class TaskCancelledError(TaskError):
+    """The program was ended since somebody asked for it."""
+
+
+class HandlerError(TaskError):
+    """A handler or a validator raised an exception, which is the cause."""
+
+
+class UncorrectableError(TaskError):
+    """A handler knows the fault, and no way to mend it."""
+
+
+class CorrectionsExhaustedError(UncorrectableError):
+    """The fault came again after each correction that was allowed."""
+
+
+class CorrectionsUndoneError(UncorrectableError):
+    """Corrections led back to inputs that had failed before."""
+
+
+class ValidationFailedError(TaskError):
+    """A validator found the results wrong."""
+
+
+class SupervisorError(TaskError):
+    """The process that watches over the program was killed, or does not answer."""
 
 
 def error_to_dict(error: SimmateRemoteError) -> dict[str, Any]:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
-import inspect
 import io
 import pickle
 import shutil
@@ -18,9 +16,15 @@ from typing import Any
 from distributed import get_worker
 from distributed.protocol.pickle import dumps
 
+from simmate_remote.errors import WorkflowError
+from simmate_remote.workflows import target
+from simmate_remote.workflows.current import Running, running
 from simmate_remote.workflows.files import unpack_files
 from simmate_remote.workflows.progress import reporting
 from simmate_remote.workflows.shipped import folder_of, local_name, remote_name
+
+RESULT_LIMIT = 500_000_000
+"""Bytes of a result; a choice: it is held in memory by the worker, the scheduler's messages and this process."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class Call:
 
     Args:
         topic: The scheduler's events under which it is told how the call goes.
+        run: The run that it belongs to, and ends with: its own, or that of the workflow that started it.
         module: The target's module, by the name that it has where the call was made.
         attribute: The path from there to the function.
         parameters: A pickled dict.
@@ -40,6 +45,7 @@ class Call:
     """
 
     topic: str
+    run: str
     module: str
     attribute: str
     parameters: bytes = field(repr=False)
@@ -49,10 +55,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """A function's result, pickled, and the name of the worker that computed it."""
+    """A function's result, pickled, the name of the worker that computed it, and the end of what was printed."""
 
     result: bytes = field(repr=False)
     worker: str
+    printed: str = field(repr=False, default="")
 
 
 class TargetError(Exception):
@@ -63,10 +70,12 @@ class TargetError(Exception):
         error: The exception, pickled; empty if it cannot be.
         worker: The name of the worker.
         folder: Where the own code lies there; empty if it is installed.
+        printed: The end of what was printed.
     """
 
-    def __init__(self, text: str, error: bytes, worker: str, folder: str) -> None:
-        super().__init__(text, error, worker, folder)
+    def __init__(self, text: str, error: bytes, worker: str, folder: str, printed: str) -> None:
+        super().__init__(text, error, worker, folder, printed)
+        self.printed = printed
         self.text = text
         self.error = error
         self.worker = worker
@@ -88,14 +97,19 @@ def execute(call: Call) -> Answer:
     worker = get_worker()
     name = str(worker.name)
     folder = tempfile.mkdtemp(prefix="call-", dir=worker.local_directory)
+    with running(call.run) as one:
+        return _execute(call, one, name, folder)
+
+
+def _execute(call: Call, one: Running, name: str, folder: str) -> Answer:
     try:
         with reporting(call.topic):
-            result = _function(call)(**unpack_files(_parameters(call), Path(folder)))
-            if inspect.iscoroutine(result):
-                result = asyncio.run(result)
-        return Answer(dumps(result), name)
+            values = unpack_files(_parameters(call), Path(folder))
+            result = _pickled_result(target.call(_function(call), values))
+        return Answer(result, name, one.printed())
     except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
-        raise TargetError(_own_traceback(error), _pickled(error), name, folder_of(call.digest)) from None
+        text, folder_there = own_traceback(error), folder_of(call.digest)
+        raise TargetError(text, _pickled(error), name, folder_there, one.printed()) from None
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -137,17 +151,24 @@ def _function(call: Call) -> Callable[..., Any]:
     return function
 
 
-def _own_traceback(error: BaseException) -> str:
+def own_traceback(error: BaseException) -> str:
     """Format an exception from the first frame that is not part of the machinery."""
     frame = error.__traceback__
-    machinery = (__file__, importlib.__file__)
-    while frame is not None and (
-        frame.tb_frame.f_code.co_filename in machinery
-        or frame.tb_frame.f_code.co_filename.startswith("<frozen importlib")
-    ):
+    machinery = (str(Path(__file__).parent), importlib.__file__, "<frozen importlib")
+    while frame is not None and frame.tb_frame.f_code.co_filename.startswith(machinery):
         frame = frame.tb_next
     # Where it failed before the user's code began, the machinery is all there is to show.
     return "".join(traceback.format_exception(type(error), error, frame or error.__traceback__))
+
+
+def _pickled_result(result: Any) -> bytes:
+    data: bytes = dumps(result)
+    if len(data) > RESULT_LIMIT:
+        raise WorkflowError(
+            f"the result has {len(data) / 1e6:,.0f} MB, and at most {RESULT_LIMIT / 1e6:,.0f} MB travel",
+            detail="Write what is large to a file on the host, and return its path and what is small.",
+        )
+    return data
 
 
 def _pickled(error: BaseException) -> bytes:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import inspect
 import re
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pydantic
 import yaml
 
 from simmate_remote.errors import WorkflowError
+from simmate_remote.workflows.signatures import UNKNOWN, refuse_missing, refuse_unknown, signature_of
 from simmate_remote.workflows.target import Target
 
-_UNKNOWN = inspect.Parameter.empty
 # YAML 1.1 wants a dot and a sign in the exponent; nobody who types a tolerance does.
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
@@ -39,7 +38,7 @@ def parse_parameters(target: Target, words: Iterable[str]) -> dict[str, Any]:
     Raises:
         WorkflowError: A name is unknown or given twice, a value does not fit, or a required one is missing.
     """
-    accepted, open_ended = _signature(target)
+    accepted, open_ended = signature_of(target)
     values: dict[str, Any] = {}
     for word in words:
         name, equals, text = word.partition("=")
@@ -47,36 +46,44 @@ def parse_parameters(target: Target, words: Iterable[str]) -> dict[str, Any]:
             raise WorkflowError(f"{word!r} is not a parameter: write name=value")
         if name in values:
             raise WorkflowError(f"{name} is given twice")
-        if name not in accepted and not open_ended:
-            raise WorkflowError(f"{target.name} has no parameter {name!r}{_instead(name, accepted)}")
-        annotation = _annotation(target, accepted[name]) if name in accepted else _UNKNOWN
+        refuse_unknown(target, name, accepted, open_ended)
+        annotation = _annotation(target, accepted[name]) if name in accepted else UNKNOWN
         values[name] = _value(name, text, annotation)
-    missing = [name for name, one in accepted.items() if one.default is _UNKNOWN and name not in values]
-    if missing:
-        raise WorkflowError(
-            f"{target.name} needs {', '.join(f'{name}=…' for name in missing)}", meanwhile="nothing was run"
-        )
+    refuse_missing(target, accepted, values)
     return values
 
 
-def with_defaults(target: Target, values: dict[str, Any]) -> dict[str, Any]:
-    """Add the defaults of parameters that are not given."""
-    accepted, _ = _signature(target)
-    defaults = {name: one.default for name, one in accepted.items() if one.default is not _UNKNOWN}
-    return {**defaults, **values}
+def check_parameters(target: Target, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check parameters that were given as Python's objects against what a function's signature asks for.
 
+    Args:
+        target: The function that the parameters are for.
+        values: By name.
 
-def _signature(target: Target) -> tuple[dict[str, inspect.Parameter], bool]:
-    """Return the parameters that can be given by name, and whether any other name is taken, too."""
-    try:
-        parameters = inspect.signature(target.function).parameters.values()
-    except ValueError:
-        return {}, True  # some functions written in C do not tell
-    for one in parameters:
-        if one.kind is one.POSITIONAL_ONLY and one.default is _UNKNOWN:
-            raise WorkflowError(f"{target.name} takes {one.name!r} by position only: it cannot be given by name")
-    named = {one.name: one for one in parameters if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)}
-    return named, any(one.kind is one.VAR_KEYWORD for one in parameters)
+    Returns:
+        The values as pydantic makes them fit their annotations: a ``Path`` of a text, a model of a dict. A parameter
+        without an annotation, or with one that pydantic knows nothing about, is taken as it is.
+
+    Raises:
+        WorkflowError: A name is unknown, a value does not fit, or a required one is missing.
+    """
+    accepted, open_ended = signature_of(target)
+    checked = {}
+    for name, value in values.items():
+        refuse_unknown(target, name, accepted, open_ended)
+        adapter = _adapter(_annotation(target, accepted[name])) if name in accepted else None
+        try:
+            checked[name] = value if adapter is None else adapter.validate_python(value)
+        except pydantic.ValidationError as error:
+            first = error.errors()[0]
+            where = "".join(f"[{step!r}]" for step in first["loc"])
+            raise WorkflowError(
+                f"{target.name}: {name}{where} should be {_wanted(_annotation(target, accepted[name]))} "
+                f"({first['msg']}), and is {first['input']!r:.100}",
+                meanwhile="nothing was run",
+            ) from error
+    refuse_missing(target, accepted, checked)
+    return checked
 
 
 def _annotation(target: Target, parameter: inspect.Parameter) -> Any:
@@ -89,18 +96,15 @@ def _annotation(target: Target, parameter: inspect.Parameter) -> Any:
     try:
         return typing.get_type_hints(holder, globalns=scope, include_extras=True)["it"]
     except (NameError, AttributeError, TypeError, SyntaxError):
-        return _UNKNOWN  # such as a type that is imported for type checkers alone
+        return UNKNOWN  # such as a type that is imported for type checkers alone
 
 
 def _value(name: str, text: str, annotation: Any) -> Any:
     if annotation is str:
         return text
-    if annotation is _UNKNOWN:
+    adapter = _adapter(annotation)
+    if adapter is None:
         return _yaml(text)
-    try:
-        adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(annotation)
-    except pydantic.errors.PydanticUserError:
-        return _yaml(text)  # a type that pydantic knows nothing about
     problems = []
     for reading in _readings(text):
         try:
@@ -109,10 +113,23 @@ def _value(name: str, text: str, annotation: Any) -> Any:
             problems.append(error)
     first = problems[0].errors()[0]
     where = "".join(f"[{step!r}]" for step in first["loc"] if isinstance(step, int))
-    wanted = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
     raise WorkflowError(
-        f"{name}={text}: {name}{where} should be {wanted} ({first['msg']})", meanwhile="nothing was run"
+        f"{name}={text}: {name}{where} should be {_wanted(annotation)} ({first['msg']})", meanwhile="nothing was run"
     ) from problems[0]
+
+
+def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
+    """Give what checks values against an annotation; None if there is none, or one unknown to pydantic."""
+    if annotation is UNKNOWN:
+        return None
+    try:
+        return pydantic.TypeAdapter(annotation)
+    except pydantic.errors.PydanticUserError:
+        return None
+
+
+def _wanted(annotation: Any) -> str:
+    return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 
 def _readings(text: str) -> list[Any]:
@@ -130,11 +147,3 @@ def _yaml(text: str) -> Any:
         return yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):  # ValueError: such as a date with month 13
         return text
-
-
-def _instead(name: str, accepted: Iterable[str]) -> str:
-    names = list(accepted)
-    close = difflib.get_close_matches(name, names, n=2)
-    if close:
-        return f"; did you mean {' or '.join(close)}?"
-    return f"; it has {', '.join(names)}" if names else "; it takes none"

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import difflib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from simmate_remote.errors import Remedy, WorkflowError
+
+
+def call(function: Callable[..., Any], parameters: Mapping[str, Any]) -> Any:
+    """Call a function by name, and run an async one to its end."""
+    result = function(**parameters)
+    if inspect.iscoroutine(result):
+        result = asyncio.run(result)
+    return result
 
 
 @dataclass(frozen=True)
@@ -25,16 +35,18 @@ class Target:
         module: The name under which the module was imported here.
         attribute: The path from the module to the function, such as ``relax`` or ``workflow.run``.
         function: The function itself.
+        called: What its user calls it; empty: as the attribute.
     """
 
     module: str
     attribute: str
     function: Callable[..., Any]
+    called: str = ""
 
     @property
     def name(self) -> str:
         """The short name, for progress and dashboards."""
-        return self.attribute.removesuffix(".run")
+        return self.called or self.attribute.removesuffix(".run")
 
 
 def load_target(text: str) -> Target:
@@ -62,6 +74,31 @@ def load_target(text: str) -> Target:
         _search_first(Path.cwd())
         module = _import(place, place)
     return _find(module, attribute, place)
+
+
+def target_of(defined: Any, called: str = "") -> Target:
+    """Give the target that a workflow or a task is, wherever it was defined.
+
+    Args:
+        defined: It; with ``__module__`` and ``__qualname__``.
+        called: What its user calls it.
+
+    Raises:
+        WorkflowError: It was typed into a notebook or an interpreter, where no other process finds it.
+    """
+    module = defined.__module__
+    if module == "__main__":
+        # The script that is running: on the host it is a module as any other, under the name of its file.
+        path = getattr(sys.modules[module], "__file__", None)
+        if path is None or not Path(path).is_file():
+            raise WorkflowError(
+                f"{defined.__qualname__} was typed into a notebook or an interpreter, and no other process finds it",
+                meanwhile="nothing was run",
+                detail="Write it to a file, and import that; `.run()` works here in any case.",
+            )
+        module = _free_name(Path(path))
+        sys.modules.setdefault(module, sys.modules["__main__"])
+    return Target(module, defined.__qualname__, defined, called)
 
 
 def _import_file(path: Path, place: str) -> ModuleType:
@@ -105,10 +142,7 @@ def _import(name: str, place: str) -> ModuleType:
 
 def _import_alone(path: Path, place: str) -> ModuleType:
     """Execute a file that is in no package, anew each time: it may have been edited."""
-    name = re.sub(r"\W", "_", path.stem)
-    name = f"_{name}" if name[:1].isdigit() else name
-    while name in sys.stdlib_module_names or not _is_free(name, path):
-        name += "_"
+    name = _free_name(path)
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
@@ -124,6 +158,15 @@ def _import_alone(path: Path, place: str) -> ModuleType:
             sys.modules[name] = before
         raise
     return module
+
+
+def _free_name(path: Path) -> str:
+    """Give the name under which a file can be imported that is in no package."""
+    name = re.sub(r"\W", "_", path.stem)
+    name = f"_{name}" if name[:1].isdigit() else name
+    while name in sys.stdlib_module_names or not _is_free(name, path):
+        name += "_"
+    return name
 
 
 def _is_free(name: str, path: Path) -> bool:
@@ -184,7 +227,7 @@ def _find(module: ModuleType, attribute: str, place: str) -> Target:
             )
         found = getattr(found, part)
         walked += f".{part}"
-    if callable(getattr(found, "run", None)) and not isinstance(found, type):
+    if not callable(found) and callable(getattr(found, "run", None)):
         found, attribute = found.run, f"{attribute}.run"
     if not callable(found):
         raise WorkflowError(f"{walked} is a {type(found).__name__}: neither a function nor an object with run()")

@@ -12,13 +12,17 @@ PUBLIC = {
         "Host",
         "Prompt",
         "RemoteCluster",
+        "Workflow",
         "__version__",
         "connect",
+        "gather",
         "load_host",
         "report_progress",
+        "task",
+        "workflow",
     ],
     "simmate_remote.testing": ["EmbeddedHost"],
-    "simmate_remote.workflows": ["report_progress"],
+    "simmate_remote.workflows": ["Workflow", "gather", "report_progress", "task", "workflow"],
 }
 
 

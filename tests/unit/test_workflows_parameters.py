@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simmate_remote.errors import WorkflowError
-from simmate_remote.workflows.parameters import parse_parameters, with_defaults
+from simmate_remote.workflows.parameters import parse_parameters
+from simmate_remote.workflows.signatures import with_defaults
 from simmate_remote.workflows.target import Target
 
 if TYPE_CHECKING:

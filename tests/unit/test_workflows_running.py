@@ -11,7 +11,6 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +24,7 @@ from simmate_remote.workflows.bundle import bundle
 from simmate_remote.workflows.running import Outcome, run_target
 from simmate_remote.workflows.target import Target, load_target
 from simmate_remote.workflows.watching import Update
-
-CLUSTER = """
-import sys
-from distributed import LocalCluster
-workers = int(sys.argv[1])
-with LocalCluster(n_workers=workers, threads_per_worker=2, host="127.0.0.1", dashboard_address=":0") as cluster:
-    print(cluster.scheduler_address, flush=True)
-    sys.stdin.read()
-"""
+from tests.unit.clusters import cluster_elsewhere
 
 PACKAGE = {
     "__init__.py": "",
@@ -148,38 +139,6 @@ def code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     sys.path[:] = path
     for name in set(sys.modules) - modules:
         del sys.modules[name]
-
-
-@contextmanager
-def cluster_elsewhere(folder: Path, workers: int = 2) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start a cluster in processes of its own, which start in another folder than this one."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", CLUSTER, str(workers)],
-        cwd=folder,
-        env={
-            **os.environ,
-            "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-            "DASK_TEMPORARY_DIRECTORY": str(folder),
-        },
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip(), process
-    finally:
-        process.stdin.close()
-        process.stdout.close()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            # A nanny that has just restarted its worker sometimes waits for ever when the cluster closes.
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
 
 
 @pytest.fixture(scope="module")
@@ -398,7 +357,7 @@ def test_an_interrupted_run_does_not_wait_for_the_function(code: Path, tmp_path:
 
 
 def test_a_parameter_that_cannot_be_sent(code: Path) -> None:
-    with pytest.raises(WorkflowError, match=r"a parameter of diverge cannot be sent: cannot pickle '_thread\.lock'"):
+    with pytest.raises(WorkflowError, match=r"a parameter of diverge cannot be sent: step is a _thread\.lock"):
         run_target(target(code, "diverge"), {"step": threading.Lock()}, "serial")
 
 
@@ -413,8 +372,8 @@ def test_only_own_code_travels_and_not_too_much(code: Path, monkeypatch: pytest.
     assert bundle("yaml") is None
     monkeypatch.setattr(bundle_module, "LIMIT", 100)
     with pytest.raises(WorkflowError, match="annotated as Path, or install") as caught:
-        run_target(target(code, "data"), {}, "local")
-    assert "labcode/work.py" in str(caught.value)
+        run_target(alone(tmp_path, f"def f(): return {'x' * 100!r}"), {}, "local")
+    assert "alone_f.py" in str(caught.value)
 
 
 def test_a_scheduler_without_this_package(
@@ -444,13 +403,15 @@ def test_a_result_of_a_class_that_is_not_here(remote: Client, tmp_path: Path) ->
         run_target(function, {}, remote)
 
 
-def test_a_cluster_that_cannot_take_in_the_code(code: Path, monkeypatch: pytest.MonkeyPatch, remote: Client) -> None:
+def test_a_cluster_that_cannot_take_in_the_code(
+    monkeypatch: pytest.MonkeyPatch, remote: Client, tmp_path: Path
+) -> None:
     def refuse(*_: object) -> None:
         raise OSError("disk full")
 
     monkeypatch.setattr(remote, "register_plugin", refuse)
-    with pytest.raises(ClusterError, match=r"could not take in the code of .*labcode.*disk full"):
-        run_target(target(code, "data"), {}, remote)
+    with pytest.raises(ClusterError, match=r"could not take in the code of refused.*disk full"):
+        run_target(alone(tmp_path, "def f(): ...", name="refused"), {}, remote)
 
 
 def test_all_ways_to_import_own_code(remote: Client, tmp_path: Path) -> None:

@@ -1,0 +1,104 @@
+"""What runs in this thread: whose it is, what it prints, and whether it is to stop."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TextIO
+
+KEPT = 64 * 1024
+"""Characters of what a run prints that are kept for :meth:`Handle.logs`."""
+
+
+class Running:
+    """A call that is being executed in this process.
+
+    Args:
+        run: The run that it belongs to: a workflow's own call, or one of its tasks.
+
+    Attributes:
+        cancelled: Set when nobody wants the result any more: long work of its own looks at it, and stops.
+    """
+
+    def __init__(self, run: str) -> None:
+        self.run = run
+        self.cancelled = threading.Event()
+        self._printed: list[str] = []
+        self._size = 0
+
+    def take(self, text: str) -> None:
+        """Keep what is printed; of very much, the end."""
+        self._printed.append(text)
+        self._size += len(text)
+        if self._size > 2 * KEPT:
+            self._printed = [self.printed()]
+            self._size = len(self._printed[0])
+
+    def printed(self) -> str:
+        """Give the end of what was printed."""
+        return "".join(self._printed)[-KEPT:]
+
+
+_current: ContextVar[Running | None] = ContextVar("simmate_remote_running", default=None)
+_all: set[Running] = set()
+_lock = threading.Lock()
+
+
+def current() -> Running | None:
+    """Give what runs in this thread; None outside of a run on a cluster."""
+    return _current.get()
+
+
+@contextmanager
+def running(run: str) -> Iterator[Running]:
+    """Be a call of a run for the time of a block."""
+    one = Running(run)
+    with _lock:
+        _all.add(one)
+        _listen()
+    token = _current.set(one)
+    try:
+        yield one
+    finally:
+        _current.reset(token)
+        with _lock:
+            _all.discard(one)
+
+
+def cancel_here(run: str) -> int:
+    """Tell all calls of a run in this process that nobody wants their results, and give their number."""
+    with _lock:
+        found = [one for one in _all if one.run == run]
+    for one in found:
+        one.cancelled.set()
+    return len(found)
+
+
+def printed_here(run: str) -> str:
+    """Give what the calls of a run have printed in this process so far."""
+    with _lock:
+        return "".join(one.printed() for one in _all if one.run == run)
+
+
+class _Listener:
+    """A stream of this process that lets the call in whose thread something is printed have a copy."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        if (one := _current.get()) is not None:
+            one.take(text)
+        return self._stream.write(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _listen() -> None:
+    for name in ("stdout", "stderr"):
+        if not isinstance(getattr(sys, name), _Listener):
+            setattr(sys, name, _Listener(getattr(sys, name)))

@@ -1,0 +1,205 @@
+"""What becomes of a run, for whoever started it: its result, status, progress and output, and a way to cancel it."""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import time
+from collections.abc import Generator
+from typing import Any, Generic, Literal, TypeVar, cast
+
+from distributed import Client, Future, wait
+
+from simmate_remote.errors import RunCancelledError
+from simmate_remote.workflows.attempts import Attempts
+from simmate_remote.workflows.current import cancel_here, printed_here
+from simmate_remote.workflows.failures import scheduler_gone
+from simmate_remote.workflows.outcome import Outcome, read_outcome
+from simmate_remote.workflows.submission import Prepared
+from simmate_remote.workflows.waiting import place_given_up
+from simmate_remote.workflows.watching import Update, Watch
+
+R = TypeVar("R")
+
+Status = Literal["waiting", "no worker", "running", "finished", "failed", "cancelled"]
+
+
+class Handle(abc.ABC, Generic[R]):
+    """One run of a workflow or of a task.
+
+    ``await handle`` gives its result, too.
+
+    Attributes:
+        name: What runs.
+    """
+
+    name: str
+
+    @abc.abstractmethod
+    def outcome(self, timeout: float | None = None) -> Outcome:
+        """Wait for the end of the run, and give what came of it; a function that raised does not raise here.
+
+        Args:
+            timeout: Seconds to wait; None: as long as it takes.
+
+        Raises:
+            TimeoutError: It has not ended by then; it goes on.
+            RunCancelledError: It was cancelled.
+            SimmateRemoteError: The cluster failed, or the result cannot be understood here.
+        """
+
+    @property
+    @abc.abstractmethod
+    def status(self) -> Status:
+        """How it stands."""
+
+    @property
+    @abc.abstractmethod
+    def progress(self) -> Update:
+        """How far it is, as it reports itself by :func:`simmate_remote.report_progress`."""
+
+    @abc.abstractmethod
+    def logs(self) -> str:
+        """Give the end of what it has printed: its own thread, and not programs that it started."""
+
+    @abc.abstractmethod
+    def cancel(self) -> None:
+        """End it: what waits is taken back, and programs that it runs are ended.
+
+        Python code that runs already goes on to its end unless it looks at ``current().cancelled``; its result is
+        dropped.
+        """
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the end of the run, and give its result, or raise what it raised.
+
+        Args:
+            timeout: Seconds to wait; None: as long as it takes.
+
+        Raises:
+            TimeoutError: It has not ended by then; it goes on.
+            RunCancelledError: It was cancelled.
+            Exception: What the function raised.
+        """
+        return cast(R, self.outcome(timeout).get())
+
+    def done(self) -> bool:
+        """Say whether it has ended, in whatever way."""
+        return self.status in ("finished", "failed", "cancelled")
+
+    def __await__(self) -> Generator[Any, None, R]:
+        return asyncio.to_thread(self.result).__await__()
+
+    def __repr__(self) -> str:
+        return f"<{self.name}: {self.status}>"
+
+
+class FinishedHandle(Handle[R]):
+    """A run that took place in this thread.
+
+    Args:
+        name: What ran.
+        outcome: What came of it.
+    """
+
+    def __init__(self, name: str, outcome: Outcome) -> None:
+        self.name = name
+        self._outcome = outcome
+
+    def outcome(self, timeout: float | None = None) -> Outcome:
+        return self._outcome
+
+    @property
+    def status(self) -> Status:
+        return "finished" if self._outcome.error is None else "failed"
+
+    @property
+    def progress(self) -> Update:
+        return Update(state="finished")
+
+    def logs(self) -> str:
+        return ""  # it has printed where this process prints
+
+    def cancel(self) -> None:
+        pass
+
+
+class ClusterHandle(Handle[R]):
+    """A run on a cluster.
+
+    Args:
+        name: What runs.
+        prepared: What was submitted.
+        client: To which cluster.
+        future: The task.
+        host: What the user calls the cluster, for messages.
+        attempts: Knows how often it was started.
+    """
+
+    def __init__(
+        self, name: str, prepared: Prepared, client: Client, future: Future, host: str | None, attempts: Attempts
+    ) -> None:
+        self.name = name
+        self.future = future
+        self._prepared = prepared
+        self._client = client
+        self._host = host
+        self._attempts = attempts
+        self._began = time.monotonic()
+        self._watch: Watch | None = None
+        self._outcome: Outcome | None = None
+
+    def outcome(self, timeout: float | None = None) -> Outcome:
+        if self._outcome is None:
+            self._wait(timeout)
+            seconds = time.monotonic() - self._began
+            attempts = self._attempts.of(self._prepared.key)
+            self._outcome = read_outcome(self.future, self._prepared.code, self._host, attempts, seconds)
+            self.future.release()
+        return self._outcome
+
+    def _wait(self, timeout: float | None) -> None:
+        if not self.future.done():
+            with place_given_up(), self._client.as_current():
+                try:
+                    wait([self.future], timeout=timeout)
+                except TimeoutError as error:
+                    raise TimeoutError(f"{self.name} has not ended after {timeout:g} s; it goes on") from error
+        if self.future.status == "cancelled":
+            if self._client.status == "running":
+                raise RunCancelledError(f"{self.name} was cancelled", host=self._host)
+            raise scheduler_gone(self._host)
+        if self.future.status == "lost":
+            raise scheduler_gone(self._host)
+
+    @property
+    def status(self) -> Status:
+        if self._outcome is not None:
+            return "finished" if self._outcome.error is None else "failed"
+        match self.future.status:
+            case "finished":
+                return "finished"
+            case "error":
+                return "failed"
+            case "cancelled" | "lost":
+                return "cancelled"
+        state = self.progress.state
+        return "running" if state == "finished" else state
+
+    @property
+    def progress(self) -> Update:
+        if self._outcome is not None:
+            return Update(state="finished")
+        if self._watch is None:
+            self._watch = Watch(self._client, self._prepared.call.topic, self._prepared.key)
+        return self._watch.ask()
+
+    def logs(self) -> str:
+        if self._outcome is None and not self.future.done():
+            here: dict[str, str] = self._client.run(printed_here, self._prepared.call.run)
+            return "".join(here.values())
+        return self.outcome().printed
+
+    def cancel(self) -> None:
+        self._client.cancel([self.future], force=True)
+        self._client.run(cancel_here, self._prepared.call.run)

@@ -1,0 +1,107 @@
+"""What a workflow runs on, and starting it there."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from distributed import Client, get_client
+from distributed.deploy.cluster import Cluster
+
+from simmate_remote.errors import SimmateRemoteError
+from simmate_remote.workflows.attempts import Attempts
+from simmate_remote.workflows.call import own_traceback
+from simmate_remote.workflows.current import current
+from simmate_remote.workflows.handle import ClusterHandle, FinishedHandle, Handle
+from simmate_remote.workflows.outcome import Outcome
+from simmate_remote.workflows.places import open_place
+from simmate_remote.workflows.submission import prepare
+from simmate_remote.workflows.target import Target, call
+from simmate_remote.workflows.waiting import inside_a_task
+
+Resource: TypeAlias = str | Client | Cluster
+"""A host's name, ``"local"``, ``"serial"``, or a client or cluster of Dask's."""
+
+
+def start(target: Target, sets: Sequence[dict[str, Any]], on: Resource | None) -> list[Handle[Any]]:
+    """Start a target once for each set of parameters.
+
+    Args:
+        target: What to run.
+        sets: Checked parameters, by name.
+        on: Where; None: where the code that calls runs.
+
+    Raises:
+        SimmateRemoteError: It could not be sent, or the host could not be reached.
+    """
+    if on is None and inside_a_task():
+        client, host = get_client(), None
+    elif on is None or on == "serial":
+        return [_run_here(target, parameters) for parameters in sets]
+    else:
+        client, host = _connections.client(on)
+    # All are packed before the first is sent: one that cannot be sent is refused before anything has begun.
+    prepared = [prepare(target, parameters, run=_run_of_caller()) for parameters in sets]
+    if prepared:
+        prepared[0].ship(client)
+    attempts = Attempts(client, [each.key for each in prepared])
+    return [ClusterHandle(target.name, each, client, each.submit(client), host, attempts) for each in prepared]
+
+
+def _run_of_caller() -> str | None:
+    """Give the run that this thread belongs to: what it starts there ends with it."""
+    one = current()
+    return one.run if one is not None and inside_a_task() else None
+
+
+def _run_here(target: Target, parameters: dict[str, Any]) -> Handle[Any]:
+    began = time.monotonic()
+    try:
+        result, error, text = call(target.function, parameters), None, ""
+    except Exception as raised:  # noqa: BLE001 - whatever a function raises is its outcome
+        result, error, text = None, raised, own_traceback(raised)
+    return FinishedHandle(target.name, Outcome(result, error, text, 1, "serial", time.monotonic() - began))
+
+
+class _Connections:
+    """This process's clients, one for each resource; they close when the process ends."""
+
+    def __init__(self) -> None:
+        self._clients: dict[Any, Client] = {}
+        self._stack = contextlib.ExitStack()
+        self._lock = threading.Lock()
+        atexit.register(self._stack.close)
+
+    def client(self, on: Resource) -> tuple[Client, str | None]:
+        """Give the client of a resource, and what the user calls it if it is a host."""
+        if isinstance(on, Client):
+            return on, None
+        host = on if isinstance(on, str) and on != "local" else None
+        with self._lock:
+            known = self._clients.get(on)
+            if known is None or known.status != "running":
+                known = self._clients[on] = self._open(on)
+        return known, host
+
+    def _open(self, on: str | Cluster) -> Client:
+        if isinstance(on, Cluster):
+            return self._stack.enter_context(Client(on, set_as_default=False))
+        if on == "local":
+            return self._stack.enter_context(open_place("local"))
+        # Here and not above: on the host, where this module is imported too, there is no session.
+        from simmate_remote.session.remote_cluster import RemoteCluster
+
+        cluster = self._stack.enter_context(RemoteCluster(on))
+        try:
+            return self._stack.enter_context(Client(cluster, set_as_default=False))
+        except Exception as error:
+            if isinstance(cluster.ended, SimmateRemoteError):
+                raise cluster.ended from error
+            raise
+
+
+_connections = _Connections()

@@ -1,0 +1,111 @@
+"""From a target and its parameters to a task of a cluster."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import dask
+from distributed import Client, Future
+from distributed.protocol.pickle import dumps
+
+from simmate_remote.errors import WorkflowError
+from simmate_remote.workflows.bundle import Bundle, bundle
+from simmate_remote.workflows.call import Call, execute
+from simmate_remote.workflows.files import pack_files
+from simmate_remote.workflows.places import TARGET_EXECUTOR
+from simmate_remote.workflows.shipping import ship
+from simmate_remote.workflows.signatures import with_defaults
+from simmate_remote.workflows.target import Target
+from simmate_remote.workflows.unsendable import find_unsendable
+
+_bundles: weakref.WeakKeyDictionary[ModuleType, tuple[Bundle | None]] = weakref.WeakKeyDictionary()
+"""The code of each imported module, as it was when it was first wanted: what runs here does not change either."""
+
+_shipped: weakref.WeakKeyDictionary[Client, set[str]] = weakref.WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can be submitted.
+
+    Args:
+        call: What a worker has to do.
+        code: The own code that goes along; None: all of it is there.
+        key: The task's.
+    """
+
+    call: Call
+    code: Bundle | None
+    key: str
+
+    def ship(self, client: Client) -> None:
+        """Have the own code at the cluster; it is sent once to each.
+
+        Raises:
+            ClusterError: The cluster could not take it in.
+        """
+        if self.code is None:
+            return
+        there = _shipped.setdefault(client, set())
+        if self.code.digest not in there:
+            ship(client, self.code)
+            there.add(self.code.digest)
+
+    def submit(self, client: Client, *, here: bool = False) -> Future:
+        """Hand it to the scheduler.
+
+        Args:
+            client: Of a cluster that has the code.
+            here: Whether the cluster is the one inside this process, where the function has a thread of its own.
+        """
+        with dask.annotate(**({"executor": TARGET_EXECUTOR} if here else {})):
+            return client.submit(execute, self.call, key=self.key, pure=False)
+
+
+def prepare(target: Target, parameters: Mapping[str, Any], *, here: bool = False, run: str | None = None) -> Prepared:
+    """Pack a function's parameters, its files and the user's own code.
+
+    Args:
+        target: The function.
+        parameters: By name.
+        here: Whether it runs in this process, where the code is already.
+        run: The run that it is a part of; None: it is one by itself.
+
+    Raises:
+        WorkflowError: Code, files or parameters cannot be sent.
+    """
+    values = dict(parameters)
+    defaults = {name: value for name, value in with_defaults(target, values).items() if name not in values}
+    packed = pack_files(values, defaults)
+    try:
+        arguments = dumps(packed)
+    except Exception as error:
+        raise WorkflowError(
+            f"a parameter of {target.name} cannot be sent: {find_unsendable(packed) or error}",
+            meanwhile="nothing was run",
+        ) from error
+    code = None if here else _bundle(target.module)
+    key = f"{target.name}-{uuid.uuid4().hex}"
+    call = Call(
+        topic=f"run-{key}",
+        run=run or key,
+        module=target.module,
+        attribute=target.attribute,
+        parameters=arguments,
+        digest=code.digest if code else "",
+        names=code.names if code else (),
+    )
+    return Prepared(call, code, key)
+
+
+def _bundle(name: str) -> Bundle | None:
+    module = sys.modules[name]
+    if module not in _bundles:
+        _bundles[module] = (bundle(name),)
+    return _bundles[module][0]

@@ -1,0 +1,302 @@
+"""Workflows and their tasks: the same work serially, on all cores, and on a cluster that knows nothing of the code."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import pickle
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from distributed import Client
+
+from simmate_remote.errors import RunCancelledError, WorkflowError
+from simmate_remote.workflows import call as call_module
+from simmate_remote.workflows import task, workflow
+from simmate_remote.workflows.running import run_target
+from simmate_remote.workflows.target import load_target
+from simmate_remote.workflows.workflow import workflows_of
+from tests.hosts import wait_until
+from tests.unit.clusters import cluster_elsewhere
+
+PACKAGE = {
+    "__init__.py": "",
+    "results.py": """
+        from dataclasses import dataclass
+
+        @dataclass
+        class Energy:
+            value: float
+        """,
+    "work.py": """
+        import threading
+        from pathlib import Path
+
+        from simmate_remote.workflows import gather, report_progress, task, workflow
+        from simmate_remote.workflows.current import current
+
+        from .results import Energy
+
+        @task
+        def square(x: int, offset: int = 0) -> Energy:
+            print("squaring", x)
+            return Energy(x * x + offset)
+
+        @task
+        def fragile(x):
+            if x == 3:
+                raise ValueError(f"not {x}")
+            return x
+
+        @workflow
+        def squares(n: int = 4, offset: int = 0) -> float:
+            '''Sum squares.'''
+            found = gather([square.submit(x, offset=offset) for x in range(n)])
+            assert all(type(one) is Energy for one in found)
+            return sum(one.value for one in found)
+
+        @workflow(name="twice-over", version="7")
+        class Twice:
+            '''Call another workflow two times, one beside the other.'''
+
+            def run(self, n: int = 3) -> list[float]:
+                return gather([squares.submit(n=n), squares.submit(n=n + 1)]) + [squares(n)]
+
+        @workflow
+        def mapped(n: int = 4):
+            return [type(each.outcome().error).__name__ for each in fragile.map(range(n))]
+
+        @workflow
+        def fails_at(x: int) -> int:
+            if x % 7 == 3:
+                raise ValueError(f"not {x}")
+            return x
+
+        @workflow
+        async def later(structure: Path) -> str:
+            return structure.read_text()
+
+        @workflow
+        def waits(folder: str):
+            print("waiting in", folder)
+            report_progress(1, 2, "waiting")
+            Path(folder, "started").touch()
+            one = current()
+            stopped = one.cancelled.wait(30)
+            Path(folder, "stopped" if stopped else "not stopped").touch()
+
+        @workflow
+        def large(size: int) -> bytes:
+            return bytes(size)
+        """,
+}
+NAMES = ["fails_at", "large", "later", "mapped", "squares", "twice-over", "waits"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def work(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """Give a module with workflows, which nothing but this process can import."""
+    folder = tmp_path_factory.mktemp("code")
+    for name, text in PACKAGE.items():
+        file = folder / "labflows" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(textwrap.dedent(text))
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module("labflows.work")
+    sys.path.remove(str(folder))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "labflows"]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def remote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    with (
+        cluster_elsewhere(tmp_path_factory.mktemp("elsewhere")) as (address, _),
+        Client(address, set_as_default=False) as client,
+    ):
+        yield client
+
+
+@pytest.fixture(params=["serial", "local", "remote"])
+def place(request: pytest.FixtureRequest) -> Any:
+    return request.getfixturevalue("remote") if request.param == "remote" else request.param
+
+
+def test_the_same_result_everywhere(work: Any, place: Any, tmp_path: Path) -> None:
+    (tmp_path / "Si.cif").write_text("silicon")
+    assert work.squares.submit(on=place, n=5, offset=1).result(30) == 35
+    assert work.Twice.submit(on=place).result(30) == [5, 14, 5]
+    assert work.mapped.submit(on=place).result(30) == ["NoneType"] * 3 + ["ValueError"]
+    assert work.later.submit(on=place, structure=tmp_path / "Si.cif").result(30) == "silicon"
+
+
+def test_run_is_here_and_now(work: Any, tmp_path: Path) -> None:
+    (tmp_path / "Si.cif").write_text("silicon")
+    assert work.squares.run(n=5) == 30
+    assert work.squares(5) == 30
+    assert work.Twice.run() == [5, 14, 5]
+    assert work.later.run(structure=str(tmp_path / "Si.cif")) == "silicon"
+    with pytest.raises(ValueError, match="not 3"):
+        work.fails_at.run(x=3)
+
+
+def test_what_a_workflow_is_called(work: Any) -> None:
+    assert [each.name for each in workflows_of("labflows.work")] == NAMES
+    assert (work.squares.name, work.squares.version, work.squares.__doc__) == ("squares", "1", "Sum squares.")
+    assert (work.Twice.name, work.Twice.version) == ("twice-over", "7")
+    assert pickle.loads(pickle.dumps(work.Twice)) is work.Twice
+    assert pickle.loads(pickle.dumps(work.square)) is work.square
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"n": "many"}, r"squares: n should be int \(.*\), and is 'many'"),
+        ({"m": 3}, "squares has no parameter 'm'; it has n, offset"),
+        ({"n": None}, "squares: n should be int"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_by_name_before_anything_is_sent(
+    work: Any, parameters: dict[str, Any], words: str
+) -> None:
+    for refused in (
+        lambda: work.squares.run(**parameters),
+        lambda: work.squares.submit(on="a host that nobody knows", **parameters),
+        lambda: work.squares.map([{"n": 1}, parameters], on="a host that nobody knows"),
+    ):
+        with pytest.raises(WorkflowError, match=words):
+            refused()
+    with pytest.raises(WorkflowError, match=r"fails_at needs x=…"):
+        work.fails_at.submit(on="a host that nobody knows")
+
+
+def test_one_failure_hides_no_other(work: Any, place: Any) -> None:
+    handles = work.fails_at.map([{"x": x} for x in range(50)], on=place)
+    outcomes = [handle.outcome(30) for handle in handles]
+    failed = [x for x in range(50) if x % 7 == 3]
+    assert [x for x, outcome in enumerate(outcomes) if outcome.error is not None] == failed
+    assert [outcome.result for outcome in outcomes if outcome.error is None] == [x for x in range(50) if x % 7 != 3]
+    assert [handle.status for handle in handles[2:4]] == ["finished", "failed"]
+    assert outcomes[3].traceback.splitlines()[-1] == "ValueError: not 3"
+    assert "labflows/work.py" in outcomes[3].traceback.splitlines()[1]
+    with pytest.raises(ValueError, match="not 3"):
+        handles[3].result()
+
+
+def test_workflows_that_fill_every_worker_find_room_for_their_tasks(work: Any, remote: Client) -> None:
+    threads = sum(remote.nthreads().values())
+    handles = work.Twice.map([{"n": 2}] * (3 * threads), on=remote)
+    assert [handle.result(50) for handle in handles] == [[1, 5, 1]] * (3 * threads)
+
+
+def test_status_progress_output_and_cancel(work: Any, remote: Client, tmp_path: Path) -> None:
+    handle = work.waits.submit(on=remote, folder=str(tmp_path))
+    wait_until(lambda: handle.progress.done == 1, 20, "its report came")
+    assert (handle.status, handle.done()) == ("running", False)
+    assert (handle.progress.total, handle.progress.text) == (2, "waiting")
+    assert handle.logs() == f"waiting in {tmp_path}\n"
+    with pytest.raises(TimeoutError, match=r"waits has not ended after 0\.1 s; it goes on"):
+        handle.result(0.1)
+    handle.cancel()
+    wait_until((tmp_path / "stopped").exists, 20, "it was told to stop")
+    assert (handle.status, handle.done()) == ("cancelled", True)
+    with pytest.raises(RunCancelledError, match="waits was cancelled"):
+        handle.result(5)
+
+
+def test_what_was_printed_is_there_afterwards(work: Any, remote: Client) -> None:
+    done = work.squares.submit(on=remote, n=2)
+    assert done.result(30) == 1
+    assert done.logs() == ""  # its tasks are calls of their own
+
+
+async def test_handles_can_be_awaited(work: Any, remote: Client) -> None:
+    one, two = work.squares.map([{"n": 3}, {"n": 4}], on=remote)
+    assert await asyncio.gather(*map(asyncio.ensure_future, (awaited(one), awaited(two)))) == [5, 14]
+
+
+async def awaited(handle: Any) -> Any:
+    return await handle
+
+
+def test_what_cannot_be_a_workflow_or_a_task() -> None:
+    with pytest.raises(WorkflowError, match="is defined inside a function"):
+
+        @workflow
+        def inner() -> None: ...
+
+    with pytest.raises(WorkflowError, match="is defined inside a function"):
+
+        @task
+        def other() -> None: ...
+
+    with pytest.raises(WorkflowError, match=r"the class NoRun has no method run\(\)"):
+        workflow(NoRun)
+
+
+class NoRun:
+    pass
+
+
+class Settings:
+    def __init__(self) -> None:
+        self.steps = 3
+        self.callbacks = [print, sys.stdout]
+
+
+def test_what_cannot_be_sent_is_named_with_the_way_to_it(work: Any, remote: Client) -> None:
+    with pytest.raises(
+        WorkflowError, match=r"fragile cannot be sent: x\.callbacks\[1\] is a .*, which cannot be pickl"
+    ):
+        run_target(load_target("labflows.work:fragile"), {"x": Settings()}, remote)
+
+
+def test_a_result_that_is_too_large(work: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(call_module, "RESULT_LIMIT", 1_000_000)
+    outcome = run_target(load_target("labflows.work:large"), {"size": 2_000_000}, "serial")
+    assert isinstance(outcome.error, WorkflowError)
+    assert "the result has 2 MB, and at most 1 MB travel" in str(outcome.error)
+    assert "return its path" in str(outcome.error)
+
+
+SCRIPT = """
+from dataclasses import dataclass
+import sys
+from simmate_remote.workflows import workflow
+
+@dataclass
+class Found:
+    number: int
+
+@workflow
+def find(number: int) -> Found:
+    return Found(number + 1)
+
+if __name__ == "__main__":
+    found = find.submit(on={place}, number=3).result(30)
+    assert type(found) is Found, type(found)
+    print(found.number)
+"""
+
+
+def run_python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], check=False, capture_output=True, text=True, timeout=50, **options
+    )
+
+
+def test_workflows_of_a_script_that_is_running(tmp_path: Path) -> None:
+    for place in ("serial", "local"):
+        (tmp_path / "script.py").write_text(SCRIPT.format(place=repr(place)))
+        done = run_python("script.py", cwd=tmp_path)
+        assert (done.stdout, done.returncode) == ("4\n", 0), done.stderr
+
+
+def test_workflows_that_were_typed_into_an_interpreter() -> None:
+    done = run_python("-", input=SCRIPT.format(place="'a host'"))
+    assert "find was typed into a notebook or an interpreter" in done.stderr
