@@ -23,6 +23,7 @@ BLOBS = range(1, 9)
 
 PACE = 0.005
 FAILED = ("error", "cancelled")
+TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 TASK_NAME = re.compile(r"\b(counted|blob|digest)-[0-9a-f-]+")
 
 
@@ -196,4 +197,5 @@ def _exception_of(future: Future) -> BaseException:
 def _in_words(error: BaseException | None) -> str:
     """Say what was raised; without names of tasks and numbers of ports, so that equal ends read alike."""
     what = getattr(error, "what", None) or (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: " + re.sub(r"127.0.0.1:\d+", "127.0.0.1:…", TASK_NAME.sub(r"\1-…", what))
+    what = re.sub(r"127.0.0.1:\d+", "127.0.0.1:…", TASK_NAME.sub(r"\1-…", what))
+    return f"{type(error).__name__}: {TIME.sub('…', what)}"

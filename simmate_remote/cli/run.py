@@ -1,9 +1,10 @@
-"""``run``: a function, its parameters, and the place where it runs."""
+"""``run``: a function or workflow, its parameters, and the place where it runs."""
 
 from __future__ import annotations
 
 import contextlib
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,11 +13,13 @@ from rich.pretty import pretty_repr
 from simmate_remote.cli.connection import connected
 from simmate_remote.cli.output import JsonOption, emit, err, note, out, plain, safe
 from simmate_remote.cli.progress import RunProgress
+from simmate_remote.cli.run_many import run_many
 from simmate_remote.errors import SimmateRemoteError, error_to_dict
 from simmate_remote.inventory import load_host
-from simmate_remote.workflows.parameters import parse_parameters
+from simmate_remote.workflows.outcome import Outcome
 from simmate_remote.workflows.places import Place
-from simmate_remote.workflows.running import Outcome, run_target
+from simmate_remote.workflows.running import run_target
+from simmate_remote.workflows.sets import parameter_sets
 from simmate_remote.workflows.target import load_target
 
 HERE: dict[str, Place] = {"serial": "serial", "local": "local"}
@@ -25,18 +28,27 @@ HERE: dict[str, Place] = {"serial": "serial", "local": "local"}
 
 def run(
     function: Annotated[
-        str, typer.Argument(metavar="FILE.py:FUNCTION", help="What to run; or package.module:FUNCTION.")
+        str,
+        typer.Argument(
+            metavar="FILE.py:FUNCTION",
+            help="What to run; or package.module:FUNCTION, or a name that `simmate-remote workflows list` shows.",
+        ),
     ],
     parameters: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="The function's parameters.")
+        list[str] | None,
+        typer.Argument(metavar="NAME=VALUE", help="Its parameters; a pattern such as structure='*.cif' is many runs."),
     ] = None,
     on: Annotated[
         str,
         typer.Option(metavar="PLACE", help="A host; `local`, all cores of this machine; `serial`, this process."),
     ] = "serial",
+    parameters_file: Annotated[
+        Path | None,
+        typer.Option("--parameters", metavar="FILE", help="A YAML or JSON file with parameters by name."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a function of yours here or on a host, and print its result.
+    """Run a function or workflow of yours here or on a host, and print its result.
 
     Its own code goes along. Examples:
 
@@ -51,15 +63,23 @@ def run(
     # With --json, stdout is for the one document, whatever the function and its module print.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         target = load_target(function)
-        values = parse_parameters(target, parameters or [])
+        sets = parameter_sets(target, parameters or [], parameters_file)
         place = connected(host) if host else contextlib.nullcontext(HERE[on])
-        with place as where, RunProgress(target.name, live=on != "serial") as progress:
-            try:
-                outcome = run_target(target, values, where, host=host.name if host else None, on_update=progress)
-            except KeyboardInterrupt:
-                note(f"{target.name} is taken back; if it runs already, Python cannot stop it before its end")
-                raise
-    _show(outcome, target.name, on, as_json)
+        with place as where:
+            if len(sets) > 1:
+                outcomes = run_many(target, sets, where, host.name if host else None)
+            else:
+                with RunProgress(target.name, live=on != "serial") as progress:
+                    try:
+                        name = host.name if host else None
+                        outcome = run_target(target, sets[0], where, host=name, on_update=progress)
+                    except KeyboardInterrupt:
+                        note(f"{target.name} is taken back; if it runs already, Python cannot stop it before its end")
+                        raise
+    if len(sets) > 1:
+        _show_many(outcomes, sets, on, as_json)
+    else:
+        _show(outcome, target.name, on, as_json)
 
 
 def _show(outcome: Outcome, name: str, on: str, as_json: bool) -> None:
@@ -72,21 +92,35 @@ def _show(outcome: Outcome, name: str, on: str, as_json: bool) -> None:
             err.print(safe(outcome.traceback.rstrip()), soft_wrap=True)
         note(f"{name} failed {where} after {outcome.seconds:.1f} s{tried}")
         raise typer.Exit(1)
-    data = {
+    nothing = outcome.result is None
+    note(f"{name} finished {where} after {outcome.seconds:.1f} s{tried}" + (" and returned nothing" if nothing else ""))
+    emit(_success(outcome, on), human=None if nothing else lambda: _print_result(outcome.result), as_json=as_json)
+
+
+def _show_many(outcomes: list[Outcome], sets: list[dict[str, Any]], on: str, as_json: bool) -> None:
+    data = [
+        {"parameters": plain(each), **(_success(outcome, on) if outcome.error is None else _failure(outcome, on))}
+        for each, outcome in zip(sets, outcomes, strict=True)
+    ]
+    results = [outcome.result for outcome in outcomes if outcome.error is None]
+    emit(data, human=lambda: _print_result(results), as_json=as_json)
+    if len(results) < len(outcomes):
+        raise typer.Exit(1)
+
+
+def _print_result(result: Any) -> None:
+    text = result if isinstance(result, str) else pretty_repr(result, max_width=out.width)
+    out.print(safe(text), soft_wrap=True)
+
+
+def _success(outcome: Outcome, on: str) -> dict[str, Any]:
+    return {
         "result": plain(outcome.result),
         "on": on,
         "worker": outcome.worker,
         "attempts": outcome.attempts,
         "seconds": outcome.seconds,
     }
-    nothing = outcome.result is None
-    note(f"{name} finished {where} after {outcome.seconds:.1f} s{tried}" + (" and returned nothing" if nothing else ""))
-    emit(data, human=None if nothing else lambda: _print_result(outcome.result), as_json=as_json)
-
-
-def _print_result(result: Any) -> None:
-    text = result if isinstance(result, str) else pretty_repr(result, max_width=out.width)
-    out.print(safe(text), soft_wrap=True)
 
 
 def _failure(outcome: Outcome, on: str) -> dict[str, Any]:

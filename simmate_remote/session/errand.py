@@ -8,8 +8,6 @@ from collections.abc import AsyncIterator, Callable
 
 from simmate_remote.errors import NoSessionError
 from simmate_remote.inventory.models import Host
-from simmate_remote.keeper.errand import run_errand
-from simmate_remote.keeper.host.conversations import VISITOR
 from simmate_remote.link import Ask, connect
 from simmate_remote.link.base import ProtocolT
 from simmate_remote.session.client import find
@@ -68,6 +66,10 @@ async def _by_login(
     ask: Ask | None,
     step: Callable[[str], None],
 ) -> AsyncIterator[tuple[asyncio.Transport, ProtocolT]]:
+    # Here and not above: a session needs none of it, and a command waits for its imports.
+    from simmate_remote.keeper.errand import run_errand
+    from simmate_remote.keeper.host.conversations import VISITOR
+
     order = SessionOrder.of(host, VISITOR)
     step(f"logging in at {host.ssh}")
     link = await connect(order.destination(), ask)

@@ -26,8 +26,11 @@ logger = logging.getLogger(__name__)
 
 MAX_REPLACEMENTS = 3
 LOOK_TIMEOUT = 5.0
-LATE_END = 0.5
-"""Seconds between the end of a connection on the host and the one here: its reason is told first."""
+LATE_END = 5.0
+"""Seconds between the end of a connection on the host and the one here, unless the session ends before.
+
+Where the scheduler died, its reason is told first, on however busy a machine, and then the session ends.
+"""
 
 
 class RemoteDask:

@@ -7,7 +7,8 @@ function), :mod:`~simmate_remote.workflows.parameters` (with what) and :mod:`~si
 from __future__ import annotations
 
 from simmate_remote.workflows.progress import report_progress
+from simmate_remote.workflows.shell import Resources, ShellTask
 from simmate_remote.workflows.task import gather, task
 from simmate_remote.workflows.workflow import Workflow, workflow
 
-__all__ = ["Workflow", "gather", "report_progress", "task", "workflow"]
+__all__ = ["Resources", "ShellTask", "Workflow", "gather", "report_progress", "task", "workflow"]

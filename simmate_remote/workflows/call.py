@@ -35,7 +35,8 @@ class Call:
     connects again has to unpickle what only the function's own code understands.
 
     Args:
-        topic: The scheduler's events under which it is told how the call goes.
+        key: The task's.
+        topic: The scheduler's events under which it is told how the call goes, and others that began with it.
         run: The run that it belongs to, and ends with: its own, or that of the workflow that started it.
         module: The target's module, by the name that it has where the call was made.
         attribute: The path from there to the function.
@@ -44,6 +45,7 @@ class Call:
         names: The top-level modules in the bundle.
     """
 
+    key: str
     topic: str
     run: str
     module: str
@@ -103,7 +105,7 @@ def execute(call: Call) -> Answer:
 
 def _execute(call: Call, one: Running, name: str, folder: str) -> Answer:
     try:
-        with reporting(call.topic):
+        with reporting(call.topic, call.key):
             values = unpack_files(_parameters(call), Path(folder))
             result = _pickled_result(target.call(_function(call), values))
         return Answer(result, name, one.printed())

@@ -11,7 +11,6 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from distributed import Client, Future, wait
 
 from simmate_remote.errors import RunCancelledError
-from simmate_remote.workflows.attempts import Attempts
 from simmate_remote.workflows.current import cancel_here, printed_here
 from simmate_remote.workflows.failures import scheduler_gone
 from simmate_remote.workflows.outcome import Outcome, read_outcome
@@ -20,6 +19,9 @@ from simmate_remote.workflows.waiting import place_given_up
 from simmate_remote.workflows.watching import Update, Watch
 
 R = TypeVar("R")
+
+_NEW_ENOUGH = 0.2
+"""Seconds between two questions to a scheduler about what began together."""
 
 Status = Literal["waiting", "no worker", "running", "finished", "failed", "cancelled"]
 
@@ -130,30 +132,26 @@ class ClusterHandle(Handle[R]):
     Args:
         name: What runs.
         prepared: What was submitted.
-        client: To which cluster.
         future: The task.
         host: What the user calls the cluster, for messages.
-        attempts: Knows how often it was started.
+        watch: Knows how it goes, and others that began with it.
     """
 
-    def __init__(
-        self, name: str, prepared: Prepared, client: Client, future: Future, host: str | None, attempts: Attempts
-    ) -> None:
+    def __init__(self, name: str, prepared: Prepared, future: Future, host: str | None, watch: Watch) -> None:
         self.name = name
         self.future = future
         self._prepared = prepared
-        self._client = client
+        self._client: Client = watch.client
         self._host = host
-        self._attempts = attempts
+        self._watch = watch
         self._began = time.monotonic()
-        self._watch: Watch | None = None
         self._outcome: Outcome | None = None
 
     def outcome(self, timeout: float | None = None) -> Outcome:
         if self._outcome is None:
             self._wait(timeout)
             seconds = time.monotonic() - self._began
-            attempts = self._attempts.of(self._prepared.key)
+            attempts = self._watch.ask(self._prepared.key).attempt
             self._outcome = read_outcome(self.future, self._prepared.code, self._host, attempts, seconds)
             self.future.release()
         return self._outcome
@@ -190,9 +188,11 @@ class ClusterHandle(Handle[R]):
     def progress(self) -> Update:
         if self._outcome is not None:
             return Update(state="finished")
-        if self._watch is None:
-            self._watch = Watch(self._client, self._prepared.call.topic, self._prepared.key)
-        return self._watch.ask()
+        self._watch.listen()
+        return self._watch.ask(self._prepared.key, max_age=_NEW_ENOUGH)
+
+    def done(self) -> bool:
+        return self._outcome is not None or self.future.done()
 
     def logs(self) -> str:
         if self._outcome is None and not self.future.done():

@@ -21,7 +21,7 @@ from simmate_remote.workflows.target import Target
 _FLOAT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
-def parse_parameters(target: Target, words: Iterable[str]) -> dict[str, Any]:
+def parse_parameters(target: Target, words: Iterable[str], *, complete: bool = True) -> dict[str, Any]:
     """Read parameters for a function from words of the form ``name=value``.
 
     A value becomes what the parameter is annotated with: a ``str`` is taken letter by letter, everything else is
@@ -31,6 +31,7 @@ def parse_parameters(target: Target, words: Iterable[str]) -> dict[str, Any]:
     Args:
         target: The function that the parameters are for.
         words: Each is split at its first ``=``.
+        complete: Whether these are all that there are, so that none may be missing.
 
     Returns:
         The values by name, without those that keep their default.
@@ -47,10 +48,16 @@ def parse_parameters(target: Target, words: Iterable[str]) -> dict[str, Any]:
         if name in values:
             raise WorkflowError(f"{name} is given twice")
         refuse_unknown(target, name, accepted, open_ended)
-        annotation = _annotation(target, accepted[name]) if name in accepted else UNKNOWN
-        values[name] = _value(name, text, annotation)
-    refuse_missing(target, accepted, values)
+        values[name] = _value(name, text, annotation_of(target, name))
+    if complete:
+        refuse_missing(target, accepted, values)
     return values
+
+
+def annotation_of(target: Target, name: str) -> Any:
+    """Give the type that a parameter is annotated with; ``UNKNOWN`` where there is none, or no such parameter."""
+    accepted, _ = signature_of(target)
+    return _annotation(target, accepted[name]) if name in accepted else UNKNOWN
 
 
 def check_parameters(target: Target, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,7 +78,7 @@ def check_parameters(target: Target, values: Mapping[str, Any]) -> dict[str, Any
     checked = {}
     for name, value in values.items():
         refuse_unknown(target, name, accepted, open_ended)
-        adapter = _adapter(_annotation(target, accepted[name])) if name in accepted else None
+        adapter = _adapter(annotation_of(target, name))
         try:
             checked[name] = value if adapter is None else adapter.validate_python(value)
         except pydantic.ValidationError as error:

@@ -17,8 +17,9 @@ _SHARE_BETWEEN = 0.001
 class _Reporter:
     """Sends the reports of one attempt, and drops those that follow too closely."""
 
-    def __init__(self, topic: str) -> None:
+    def __init__(self, topic: str, key: str) -> None:
         self.topic = topic
+        self.key = key
         self._began = time.monotonic()
         self._last = 0.0
         self._complete = False
@@ -32,7 +33,8 @@ class _Reporter:
             return
         self._last = now
         self._complete = complete
-        get_worker().log_event(self.topic, {"done": float(done), "total": float(total), "text": str(text)})
+        report = {"key": self.key, "done": float(done), "total": float(total), "text": str(text)}
+        get_worker().log_event(self.topic, report)
 
 
 _reporter: ContextVar[_Reporter | None] = ContextVar("simmate_remote_reporter", default=None)
@@ -57,9 +59,9 @@ def report_progress(done: float, total: float, text: str = "") -> None:
 
 
 @contextmanager
-def reporting(topic: str) -> Iterator[None]:
-    """Let reports go to a topic of the scheduler's events."""
-    token = _reporter.set(_Reporter(topic))
+def reporting(topic: str, key: str) -> Iterator[None]:
+    """Let reports of a task go to a topic of the scheduler's events."""
+    token = _reporter.set(_Reporter(topic, key))
     try:
         yield
     finally:

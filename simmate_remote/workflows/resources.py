@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import threading
 import time
+import uuid
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -13,7 +14,6 @@ from distributed import Client, get_client
 from distributed.deploy.cluster import Cluster
 
 from simmate_remote.errors import SimmateRemoteError
-from simmate_remote.workflows.attempts import Attempts
 from simmate_remote.workflows.call import own_traceback
 from simmate_remote.workflows.current import current
 from simmate_remote.workflows.handle import ClusterHandle, FinishedHandle, Handle
@@ -22,34 +22,39 @@ from simmate_remote.workflows.places import open_place
 from simmate_remote.workflows.submission import prepare
 from simmate_remote.workflows.target import Target, call
 from simmate_remote.workflows.waiting import inside_a_task
+from simmate_remote.workflows.watching import Watch
 
 Resource: TypeAlias = str | Client | Cluster
 """A host's name, ``"local"``, ``"serial"``, or a client or cluster of Dask's."""
 
 
-def start(target: Target, sets: Sequence[dict[str, Any]], on: Resource | None) -> list[Handle[Any]]:
+def start(
+    target: Target, sets: Sequence[dict[str, Any]], on: Resource | None, *, host: str | None = None
+) -> list[Handle[Any]]:
     """Start a target once for each set of parameters.
 
     Args:
         target: What to run.
         sets: Checked parameters, by name.
         on: Where; None: where the code that calls runs.
+        host: What the user calls it, for messages, if ``on`` is a client.
 
     Raises:
         SimmateRemoteError: It could not be sent, or the host could not be reached.
     """
     if on is None and inside_a_task():
-        client, host = get_client(), None
+        client = get_client()
     elif on is None or on == "serial":
         return [_run_here(target, parameters) for parameters in sets]
     else:
-        client, host = _connections.client(on)
+        client, host = _connections.client(on, host)
     # All are packed before the first is sent: one that cannot be sent is refused before anything has begun.
-    prepared = [prepare(target, parameters, run=_run_of_caller()) for parameters in sets]
+    topic = f"run-{uuid.uuid4().hex}"
+    prepared = [prepare(target, parameters, run=_run_of_caller(), topic=topic) for parameters in sets]
     if prepared:
         prepared[0].ship(client)
-    attempts = Attempts(client, [each.key for each in prepared])
-    return [ClusterHandle(target.name, each, client, each.submit(client), host, attempts) for each in prepared]
+    watch = Watch(client, topic, [each.key for each in prepared])
+    return [ClusterHandle(target.name, each, each.submit(client), host, watch) for each in prepared]
 
 
 def _run_of_caller() -> str | None:
@@ -76,11 +81,11 @@ class _Connections:
         self._lock = threading.Lock()
         atexit.register(self._stack.close)
 
-    def client(self, on: Resource) -> tuple[Client, str | None]:
+    def client(self, on: Resource, host: str | None) -> tuple[Client, str | None]:
         """Give the client of a resource, and what the user calls it if it is a host."""
         if isinstance(on, Client):
-            return on, None
-        host = on if isinstance(on, str) and on != "local" else None
+            return on, host
+        host = on if isinstance(on, str) and on != "local" else host
         with self._lock:
             known = self._clients.get(on)
             if known is None or known.status != "running":

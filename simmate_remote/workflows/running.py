@@ -54,12 +54,13 @@ def run_target(
     prepared = prepare(target, parameters, here=place == "serial")
     with open_place(place) as client:
         prepared.ship(client)
-        watch = Watch(client, prepared.call.topic, prepared.key)
+        watch = Watch(client, prepared.call.topic, [prepared.key])
+        watch.listen()
         started = time.monotonic()
         with contextlib.closing(watch):
             future = prepared.submit(client, here=place == "serial")
             try:
-                attempts = _wait(future, watch, host, on_update, patience)
+                attempts = _wait(future, watch, prepared.key, host, on_update, patience)
                 return read_outcome(future, prepared.code, host, attempts, time.monotonic() - started)
             finally:
                 future.release()
@@ -68,6 +69,7 @@ def run_target(
 def _wait(
     future: Future,
     watch: Watch,
+    key: str,
     host: str | None,
     on_update: Callable[[Update], None] | None,
     patience: float | None,
@@ -83,14 +85,14 @@ def _wait(
             raise scheduler_gone(host)
         if done or time.monotonic() - asked >= _SECONDS_BETWEEN_LOOKS:
             try:
-                update = watch.ask()
+                update = watch.ask(key)
             except OSError as error:
                 raise scheduler_gone(host) from error
             except Exception as error:
                 raise no_use(error, host) from error
             asked = time.monotonic()
         else:
-            update = watch.latest()
+            update = watch.latest(key)
         if done:
             update = replace(update, state="finished")
         if on_update is not None and update != shown:

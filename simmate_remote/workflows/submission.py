@@ -37,12 +37,15 @@ class Prepared:
     Args:
         call: What a worker has to do.
         code: The own code that goes along; None: all of it is there.
-        key: The task's.
     """
 
     call: Call
     code: Bundle | None
-    key: str
+
+    @property
+    def key(self) -> str:
+        """The task's."""
+        return self.call.key
 
     def ship(self, client: Client) -> None:
         """Have the own code at the cluster; it is sent once to each.
@@ -68,7 +71,14 @@ class Prepared:
             return client.submit(execute, self.call, key=self.key, pure=False)
 
 
-def prepare(target: Target, parameters: Mapping[str, Any], *, here: bool = False, run: str | None = None) -> Prepared:
+def prepare(
+    target: Target,
+    parameters: Mapping[str, Any],
+    *,
+    here: bool = False,
+    run: str | None = None,
+    topic: str | None = None,
+) -> Prepared:
     """Pack a function's parameters, its files and the user's own code.
 
     Args:
@@ -76,6 +86,7 @@ def prepare(target: Target, parameters: Mapping[str, Any], *, here: bool = False
         parameters: By name.
         here: Whether it runs in this process, where the code is already.
         run: The run that it is a part of; None: it is one by itself.
+        topic: What is told how it goes, and others that begin with it; None: it begins alone.
 
     Raises:
         WorkflowError: Code, files or parameters cannot be sent.
@@ -93,7 +104,8 @@ def prepare(target: Target, parameters: Mapping[str, Any], *, here: bool = False
     code = None if here else _bundle(target.module)
     key = f"{target.name}-{uuid.uuid4().hex}"
     call = Call(
-        topic=f"run-{key}",
+        key=key,
+        topic=topic or f"run-{key}",
         run=run or key,
         module=target.module,
         attribute=target.attribute,
@@ -101,7 +113,7 @@ def prepare(target: Target, parameters: Mapping[str, Any], *, here: bool = False
         digest=code.digest if code else "",
         names=code.names if code else (),
     )
-    return Prepared(call, code, key)
+    return Prepared(call, code)
 
 
 def _bundle(name: str) -> Bundle | None:

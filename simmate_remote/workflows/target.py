@@ -57,23 +57,39 @@ def load_target(text: str) -> Target:
 
     Args:
         text: ``FILE.py:function`` or ``package.module:function``; dots lead on to attributes, and of an object
-            that has a ``run`` method, that method is taken.
+            that has a ``run`` method, that method is taken. Or the name of a workflow that an installed package
+            makes known.
 
     Raises:
         WorkflowError: There is no such file, module or function, or the import failed.
     """
+    text = known_workflows().get(text, text)
     place, colon, attribute = text.rpartition(":")
     if not colon or not place or not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", attribute):
         raise WorkflowError(
             f"{text!r} does not name a function: write FILE.py:function or package.module:function",
             remedies=(Remedy("simmate-remote run --help", "shows examples"),),
         )
+    return _find(import_place(place), attribute, place)
+
+
+def import_place(place: str) -> ModuleType:
+    """Import a file or a module, as :func:`load_target` does.
+
+    Raises:
+        WorkflowError: There is none, or its import failed.
+    """
     if place.endswith(".py") or "/" in place:
-        module = _import_file(Path(place).expanduser().absolute(), place)
-    else:
-        _search_first(Path.cwd())
-        module = _import(place, place)
-    return _find(module, attribute, place)
+        return _import_file(Path(place).expanduser().absolute(), place)
+    _search_first(Path.cwd())
+    return _import(place, place)
+
+
+def known_workflows() -> dict[str, str]:
+    """Give where the workflows of installed packages are, by name: entry points of ``simmate_remote.workflows``."""
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.value for entry in entry_points(group="simmate_remote.workflows")}
 
 
 def target_of(defined: Any, called: str = "") -> Target:

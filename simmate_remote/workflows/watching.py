@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -36,55 +38,78 @@ class Update:
 
 
 class Watch:
-    """Gathers updates of one task from its own reports and from the scheduler.
+    """Gathers updates of tasks that were submitted together, from their own reports and from the scheduler.
+
+    Whoever asks for one asks for all: each question is a round trip.
 
     Args:
         client: Of the cluster.
         topic: The scheduler's events that the reports come by.
-        key: The task's.
+        keys: The tasks'.
     """
 
-    def __init__(self, client: Client, topic: str, key: str) -> None:
+    def __init__(self, client: Client, topic: str, keys: Iterable[str]) -> None:
         self.client = client
         self.topic = topic
-        self.key = key
         self.news = threading.Event()
-        self._latest = Update()
+        self._latest = {key: Update() for key in keys}
+        self._unfinished = set(self._latest)
+        self._listening = False
+        self._asked = 0.0
         self._lock = threading.Lock()
-        client.subscribe_topic(topic, self._take_report)
+
+    def listen(self) -> None:
+        """Take the reports of the tasks from now on, and those that they have made so far."""
+        if not self._listening:
+            self._listening = True
+            self.client.subscribe_topic(self.topic, self._take_report)
 
     def close(self) -> None:
         """Listen no longer."""
-        if self.client.status == "running":
+        if self._listening and self.client.status == "running":
             self.client.unsubscribe_topic(self.topic)
 
-    def latest(self) -> Update:
-        """Return what is known, without asking."""
+    def latest(self, key: str) -> Update:
+        """Return what is known of a task, without asking."""
         with self._lock:
-            return self._latest
+            return self._latest[key]
 
-    def ask(self) -> Update:
-        """Ask the scheduler, and return what is known then."""
-        seen: dict[str, Any] = self.client.run_on_scheduler(_look, self.key)
-        with self._lock:
-            if seen.get("attempt", 1) > self._latest.attempt:
-                seen |= {"done": 0.0, "text": ""}  # what a dead attempt had reported is no longer true
-            self._latest = replace(self._latest, **seen)
-            return self._latest
+    def ask(self, key: str, max_age: float = 0.0) -> Update:
+        """Ask the scheduler for all tasks that have not ended, and return what is then known of one.
+
+        Args:
+            key: The task's.
+            max_age: Seconds for which an answer that is here already is new enough.
+        """
+        if key in self._unfinished and time.monotonic() - self._asked > max_age:
+            self._asked = time.monotonic()
+            seen: dict[str, dict[str, Any]] = self.client.run_on_scheduler(_look, list(self._unfinished))
+            with self._lock:
+                for each, about in seen.items():
+                    if about.get("attempt", 1) > self._latest[each].attempt:
+                        about |= {"done": 0.0, "text": ""}  # what a dead attempt had reported is no longer true
+                    self._latest[each] = replace(self._latest[each], **about)
+                    if about.get("state") == "finished":
+                        self._unfinished.discard(each)
+        return self.latest(key)
 
     def _take_report(self, event: tuple[float, dict[str, Any]]) -> None:
+        about = event[1]
         with self._lock:
-            report = {name: event[1][name] for name in ("done", "total", "text")}
-            self._latest = replace(self._latest, state="running", **report)
+            report = {name: about[name] for name in ("done", "total", "text")}
+            self._latest[about["key"]] = replace(self._latest[about["key"]], state="running", **report)
         self.news.set()
 
 
-def _look(key: str, dask_scheduler: Any) -> dict[str, Any]:
-    """Describe a task; this runs on the scheduler."""
-    task = dask_scheduler.tasks.get(key)
+def _look(keys: list[str], dask_scheduler: Any) -> dict[str, dict[str, Any]]:
+    """Describe tasks; this runs on the scheduler."""
     workers = len(dask_scheduler.workers)
+    return {key: {"workers": workers, **_describe(dask_scheduler.tasks.get(key), workers)} for key in keys}
+
+
+def _describe(task: Any, workers: int) -> dict[str, Any]:
     if task is None:
-        return {"workers": workers}  # the graph that it is part of is still being read
+        return {}  # the graph that it is part of is still being read, or it was released
     state: State = "waiting"
     if task.state in _ENDED:
         state = "finished"
@@ -93,4 +118,4 @@ def _look(key: str, dask_scheduler: Any) -> dict[str, Any]:
     elif not workers:
         state = "no worker"
     worker = "" if task.processing_on is None else str(task.processing_on.name)
-    return {"state": state, "worker": worker, "attempt": task.suspicious + 1, "workers": workers}
+    return {"state": state, "worker": worker, "attempt": task.suspicious + 1}

@@ -16,6 +16,8 @@ from tests.lab.box import SYSTEM_PYTHON
 from tests.lab.folder import ENVIRONMENTS, make_base
 
 PACKAGES = ("distributed", "dask", "bokeh", "numpy", "cryptography", "ase")
+COMPARED_BY_DASK = ("pandas",)
+"""What Dask's client warns of if one side has it and the other has not."""
 
 
 def same_as_here(packages: Iterable[str] = PACKAGES) -> list[str]:
@@ -25,7 +27,7 @@ def same_as_here(packages: Iterable[str] = PACKAGES) -> list[str]:
         packages: Names; one that is not installed here is asked for without a version.
     """
     pins: dict[str, str] = {}
-    wanted = list(packages)
+    wanted = [*packages, *COMPARED_BY_DASK]
     while wanted:
         name = re.sub(r"[-_.]+", "-", wanted.pop()).lower()
         if name in pins:
