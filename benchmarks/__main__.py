@@ -13,13 +13,29 @@ from functools import partial
 import asyncssh
 import distributed
 
-from benchmarks import adopt, calls, cold_connect, idle, lab_host, logins, outage, raw, tasks
+from benchmarks import (
+    adopt,
+    calls,
+    cold_connect,
+    doctor,
+    files,
+    idle,
+    lab_host,
+    logins,
+    outage,
+    raw,
+    setup,
+    shell_task,
+    tasks,
+    workflows,
+)
 from benchmarks.pairs import Comparison, Figure, table
 from tests.lab import Lab
 
 BENCHMARKS: dict[str, Callable[[Lab, int], Sequence[Comparison | Figure]]] = {
     "connect": cold_connect.measure,
     "tasks": tasks.measure,
+    "shell-task": shell_task.measure,
     "logins": logins.measure,
     "bulk": partial(raw.measure_bulk, delay=0),
     "bulk-50": partial(raw.measure_bulk, delay=50),
@@ -30,6 +46,11 @@ BENCHMARKS: dict[str, Callable[[Lab, int], Sequence[Comparison | Figure]]] = {
     "adopt": adopt.measure,
     "idle": idle.measure,
     "outage": outage.measure,
+    "push": partial(files.measure, delay=0),
+    "push-50": partial(files.measure, delay=50),
+    "doctor": doctor.measure,
+    "setup": setup.measure,
+    "workflows": workflows.measure,
 }
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from faults.fault import PROMPT, Fault
 
-IN_TRANSIT = r"^CommClosedError: (in <TLS .*(ConnectionPool\.(gather|scatter) |Stream is closed$)|ConnectionPool closing)"
+IN_TRANSIT = (
+    r"^CommClosedError: (in <TLS .*(ConnectionPool\.(gather|scatter) |Stream is closed$)|ConnectionPool closing)"
+)
 """What a call gets from Dask whose bytes were on their way when its TCP connection ended: nobody is asked before."""
 
 

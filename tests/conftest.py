@@ -26,6 +26,7 @@ USER_FOLDERS = {
     "XDG_STATE_HOME": "state",
     "XDG_CACHE_HOME": "cache",
     "XDG_RUNTIME_DIR": "run",
+    "SIMMATE_REMOTE_SLOTS": "slots",
 }
 
 

@@ -5,6 +5,7 @@ A command's module is imported when the command is used, so that ``--help`` and 
 
 from __future__ import annotations
 
+import gc
 import importlib
 import inspect
 import sys
@@ -24,13 +25,20 @@ class _Command(NamedTuple):
 
 COMMANDS = {
     "hosts": _Command("simmate_remote.cli.hosts:app", "The hosts that are known: list, show, add, remove, trust."),
+    "setup": _Command("simmate_remote.cli.setup:setup", "Make the Python environment on hosts equal to the one here."),
     "connect": _Command("simmate_remote.cli.connect:connect", "Log in to a host once, and start its cluster."),
     "disconnect": _Command("simmate_remote.cli.connect:disconnect", "Leave a host."),
     "status": _Command("simmate_remote.cli.connect:status", "What is connected, since when, and what it does."),
     "run": _Command("simmate_remote.cli.run:run", "Run a function of yours on a host."),
+    "push": _Command("simmate_remote.cli.files:push", "Copy files to a host: what is new or has changed."),
+    "pull": _Command("simmate_remote.cli.files:pull", "Copy files from a host: what is new or has changed."),
+    "workflows": _Command("simmate_remote.cli.workflows:app", "The workflows that there are: list, show."),
     "dashboard": _Command("simmate_remote.cli.watch:dashboard", "Open the Dask dashboard of a host in the browser."),
     "logs": _Command("simmate_remote.cli.watch:logs", "Print the output of a host's scheduler and workers."),
     "ps": _Command("simmate_remote.cli.there:ps", "List what is ours on a host, and what it uses."),
+    "doctor": _Command(
+        "simmate_remote.cli.doctor:doctor", "Say what is wrong with a host, or here, and what mends it."
+    ),
     "down": _Command("simmate_remote.cli.there:down", "End everything that is ours on a host."),
     "demo": _Command("simmate_remote.cli.demo:demo", "Compute seven metals on a host inside this program."),
 }
@@ -61,7 +69,13 @@ def load_command(name: str) -> Any:
         The command, or group of commands, as typer runs it.
     """
     module, _, attribute = COMMANDS[name].target.partition(":")
-    target = getattr(importlib.import_module(module), attribute)
+    # Imports leave nothing to collect, and looking for it, then and at the end, is a sixth of a short command's time.
+    gc.disable()
+    try:
+        target = getattr(importlib.import_module(module), attribute)
+    finally:
+        gc.freeze()
+        gc.enable()
     if not isinstance(target, typer.Typer):
         single = typer.Typer(add_completion=False, rich_markup_mode=None)
         # The docstring's Args are for readers of the code; options carry their own help.

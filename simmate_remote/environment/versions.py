@@ -2,7 +2,8 @@
 
 Functions travel as Python's byte code (cloudpickle), which changes with each minor version of Python; messages of
 client, scheduler and workers have the form that one release of distributed gives them, and its releases are
-numbered by year and month. Both must be equal. Other differences are common, and mostly harmless.
+numbered by year and month. Both must be equal. Other differences are common, and mostly harmless. Our own package is
+not compared: it travels to the host at each connect, and so is the same at both ends.
 """
 
 from __future__ import annotations
@@ -45,12 +46,14 @@ def compare(
     """
     meanwhile = "nothing was started there"
     ours = here()
+    setup = Remedy(f"simmate-remote setup {shlex.quote(host)}", "makes an environment there that equals the one here")
     if there.get("distributed") is None:
         raise DistributedMissingError(
             f"the Python there, {executable}, has no distributed",
             host=host,
             meanwhile=meanwhile,
             remedies=(
+                setup,
                 _install(ssh, executable, ours, "distributed"),
                 Remedy(f"simmate-remote hosts show {host}", "`python:` names another interpreter or environment"),
             ),
@@ -62,6 +65,7 @@ def compare(
             host=host,
             meanwhile=meanwhile,
             remedies=(
+                setup,
                 Remedy(f"{ssh} 'ls /usr/bin/python3*'", "shows what is installed there"),
                 Remedy(f"simmate-remote hosts show {host}", "`python:` names another interpreter or environment"),
             ),
@@ -77,9 +81,11 @@ def compare(
                 f"{name} is {other or 'missing'} there and {one} here, and these cannot work together",
                 host=host,
                 meanwhile=meanwhile,
-                remedies=(_install(ssh, executable, ours, name),),
+                remedies=(setup, _install(ssh, executable, ours, name)),
             )
         warnings.append(f"{name} is {other or 'not installed'} there and {one} here")
+    if warnings:
+        warnings[-1] += f"; simmate-remote setup {shlex.quote(host)} makes them equal"
     return warnings
 
 

@@ -20,6 +20,8 @@ from simmate_remote.inventory.words import (
     check_destination,
     check_environment_name,
     check_host_name,
+    check_program,
+    check_program_name,
     check_remote_folder,
     check_remote_path,
     check_resource_name,
@@ -58,6 +60,7 @@ EnvironmentName = Annotated[
     AfterValidator(check_environment_name),
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z_][A-Za-z0-9_]*$"}),
 ]
+ProgramName = Annotated[str, AfterValidator(check_program_name)]
 ResourceName = Annotated[str, AfterValidator(check_resource_name)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LocalPath = Annotated[
@@ -150,6 +153,16 @@ class HostDescription(_Section):
         Field(description="The workers that a session starts there; without it: a modest number, and said."),
         Expects("a section with count, threads, memory, environment, resources", "{count: 4, threads: 2}"),
     ] = Workers()
+    programs: Annotated[
+        dict[ProgramName, Annotated[str, AfterValidator(check_program)]],
+        Field(
+            description="Programs, and folders of their data, that work there needs; `doctor` looks whether they are "
+            "there: a command that is looked for on PATH, or a path."
+        ),
+        Expects(
+            "names, and for each a command or a path on the host", "{pw.x: pw.x, pseudo: /usr/share/espresso/pseudo}"
+        ),
+    ] = {}
     keepalive: Annotated[
         Keepalive,
         Field(description="How soon a dead link is noticed."),

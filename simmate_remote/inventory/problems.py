@@ -18,6 +18,7 @@ _SECTIONS: dict[str, type[BaseModel]] = {"": HostDescription, "workers": Workers
 _ENTRIES = {
     "environment": Expects("a text in quotes", '"2"'),
     "resources": Expects("a number of at least 0", "1"),
+    "programs": Expects("a command, or a path on the host that is absolute or begins with `~/`", "/opt/qe/bin/pw.x"),
 }
 
 _UNKNOWN = Expects("nothing of this name", "")
@@ -80,7 +81,8 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
 
 
 def _expected(path: tuple[str, ...]) -> Expects:
-    section, rest = (_SECTIONS[path[0]], path[1:]) if len(path) > 1 else (HostDescription, path)
+    inside = len(path) > 1 and path[0] in _SECTIONS
+    section, rest = (_SECTIONS[path[0]], path[1:]) if inside else (HostDescription, path)
     if len(rest) > 1:
         return _ENTRIES[rest[0]]
     field = section.model_fields.get(rest[0])

@@ -112,6 +112,34 @@ def check_resource_name(name: str) -> str:
     return name
 
 
+def check_program_name(name: str) -> str:
+    """Check what a program, or its data, is called: a printable word, such as ``pw.x``.
+
+    Raises:
+        ValueError: It is empty, or holds a space or something that does not print.
+    """
+    if not name or not name.isprintable() or any(each.isspace() for each in name):
+        raise ValueError("names of programs are printable words without spaces")
+    return name
+
+
+def check_program(text: str) -> str:
+    """Check where a program, or a folder of its data, is on the host.
+
+    Args:
+        text: A command that is looked for on PATH, or a path that is absolute or begins with ``~/``.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    if "/" in text:
+        return check_remote_path(text)
+    check_text(text)
+    if not text or text.startswith("-") or any(each.isspace() or not each.isprintable() for each in text):
+        raise ValueError("it is neither a command, which is one word, nor a path")
+    return text
+
+
 def check_text(text: str) -> str:
     """Check that a text can travel to the host as it is.
 

@@ -199,6 +199,7 @@ class Dialogue(asyncio.Protocol):
             meanwhile="nothing was started there",
             detail=self._evidence(),
             remedies=(
+                Remedy(f"simmate-remote setup {self._host}", "finds a Python there, or brings one"),
                 Remedy(f"simmate-remote hosts show {self._host}", "`python:` names another interpreter or environment"),
                 Remedy(f"{self._ssh} 'ls /usr/bin/python3*'", "shows what is installed there"),
             ),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 
 OLDEST_PYTHON = (3, 11)
+MADE_FOR = "simmate-remote.python"
+"""A file in an environment that `setup` made: the `python:` of the inventory that it was made from."""
 
 
 def shell_command(python: str | None, folder: str, nonce: str) -> str:
@@ -13,6 +15,9 @@ def shell_command(python: str | None, folder: str, nonce: str) -> str:
     The user's login shell parses this text, and may be sh, bash, zsh, csh, tcsh or fish. So it is one line, in single
     quotes, without any character that means something to one of them inside single quotes; what the user chose stands
     in it as octal numbers.
+
+    The environment that `setup` made is called by the name of its own folder, and not by that of the link to it: what
+    runs keeps it when the link is switched to another. It stands in for the interpreter that it was made from.
     """
     stub = (
         "import sys;v=sys.version_info;sys.path[:1]=[];"
@@ -20,10 +25,15 @@ def shell_command(python: str | None, folder: str, nonce: str) -> str:
         "exec(sys.stdin.buffer.read(int(sys.stdin.buffer.readline())))"
     )
     nothing_found = f'{{ echo; echo "{nonce} {{}}"; exit 0; }}'
+    script = (
+        f'f=$(printf "{_in_octal(folder)}"); case "$f" in "~/"*) f="$HOME/${{f#??}}";; esac; '
+        'e=$(cd -P "$f/environment" 2>/dev/null && pwd -P); '
+    )
     if python is not None:
-        script = (
-            f'p=$(printf "{_in_octal(python)}"); case "$p" in "~/"*) p="$HOME/${{p#??}}";; esac; '
-            f'[ -d "$p" ] && p="$p/bin/python"; '
+        script += (
+            f'w=$(printf "{_in_octal(python)}"); p="$w"; case "$p" in "~/"*) p="$HOME/${{p#??}}";; esac; '
+            '[ -d "$p" ] && p="$p/bin/python"; '
+            f'[ -n "$e" ] && [ "$(cat "$e/{MADE_FOR}" 2>/dev/null)" = "$w" ] && p="$e/bin/python"; '
         )
     else:
         minor = f"python{sys.version_info[0]}.{sys.version_info[1]}"
@@ -31,9 +41,8 @@ def shell_command(python: str | None, folder: str, nonce: str) -> str:
             f"import sys,importlib.util as u;"
             f"sys.exit(sys.version_info[:2]<{OLDEST_PYTHON} or u.find_spec(sys.argv[1]) is None)"
         )
-        script = (
-            f'f=$(printf "{_in_octal(folder)}"); case "$f" in "~/"*) f="$HOME/${{f#??}}";; esac; '
-            f'p=; o=; for q in "$f/environment/bin/python" {minor} python3 python; do '
+        script += (
+            f'p=; o=; for q in ${{e:+"$e/bin/python"}} {minor} python3 python; do '
             f'command -v "$q" >/dev/null 2>&1 || continue; o="${{o:-$q}}"; '
             f'"$q" -c "{fits}" distributed </dev/null >/dev/null 2>&1 && p="$q" && break; done; p="${{p:-$o}}"; '
         )

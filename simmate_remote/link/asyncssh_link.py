@@ -80,11 +80,27 @@ class AsyncSSHLink(Link):
     async def open_command(
         self, command: str, protocol_factory: Callable[[], ProtocolT]
     ) -> tuple[asyncio.Transport, ProtocolT]:
+        return await self._open_session(command, None, protocol_factory)
+
+    async def open_subsystem(
+        self, name: str, protocol_factory: Callable[[], ProtocolT]
+    ) -> tuple[asyncio.Transport, ProtocolT]:
+        return await self._open_session(None, name, protocol_factory)
+
+    async def _open_session(
+        self, command: str | None, subsystem: str | None, protocol_factory: Callable[[], ProtocolT]
+    ) -> tuple[asyncio.Transport, ProtocolT]:
         session = CommandSession(protocol_factory, self._why)
         connection = self._connection()
         await self._opened(
             connection.create_session(
-                lambda: session, command, encoding=None, window=WINDOW, max_pktsize=PACKET, request_pty=False
+                lambda: session,
+                command,
+                subsystem=subsystem,
+                encoding=None,
+                window=WINDOW,
+                max_pktsize=PACKET,
+                request_pty=False,
             ),
             self._command_forbidden,
         )

@@ -24,15 +24,15 @@ class Prompt:
     """A question that only a person can answer, in the terminal that typed ``connect`` or through a callback.
 
     Args:
-        kind: ``password``, ``passphrase`` (of a key; or a PIN), ``code`` (keyboard-interactive), ``host-key``, or
-            ``notice``: something to do, such as to touch a key. A notice wants no answer; it is over when the call is
-            cancelled.
+        kind: ``password``, ``passphrase`` (of a key; or a PIN), ``code`` (keyboard-interactive), ``host-key``,
+            ``consent`` (to a change of a person's files; wants ``yes``), or ``notice``: something to do, such as to
+            touch a key. A notice wants no answer; it is over when the call is cancelled.
         text: The question, as the server or the key asks it; control characters are already taken out.
         echo: Whether the answer may be shown while it is typed.
         detail: Lines to show before the question (a server's instructions; the fingerprint of a host key).
     """
 
-    kind: Literal["password", "passphrase", "code", "host-key", "notice"]
+    kind: Literal["password", "passphrase", "code", "host-key", "consent", "notice"]
     text: str
     echo: bool = False
     detail: str = ""
@@ -98,6 +98,19 @@ class Link(abc.ABC):
 
         Raises:
             ForbiddenByServerError: The server allows no command, or no further session.
+            LinkLostError: The link is gone.
+        """
+
+    @abc.abstractmethod
+    async def open_subsystem(
+        self, name: str, protocol_factory: Callable[[], ProtocolT]
+    ) -> tuple[asyncio.Transport, ProtocolT]:
+        """Start one of the server's subsystems, such as ``sftp``, and give its stdin and stdout as a carrier.
+
+        One that the server does not have is an error, or a carrier that ends without a byte.
+
+        Raises:
+            ForbiddenByServerError: The server has no such subsystem, or allows no further session.
             LinkLostError: The link is gone.
         """
 

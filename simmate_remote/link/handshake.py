@@ -165,7 +165,7 @@ async def _authenticate(hop: Hop, greeting: Greeting, login: Login, keys: KeyRin
             request_pty=False,
             env=settings.environment(),
             send_env=None,
-            preferred_auth=_methods(hop),
+            preferred_auth=permitted_methods(hop),
             gss_auth=settings.flag("gssapiauthentication", default=False),
             gss_kex=settings.flag("gssapikeyexchange", default=False),
             gss_delegate_creds=settings.flag("gssapidelegatecredentials", default=False),
@@ -213,8 +213,8 @@ def _explained(hop: Hop, login: Login, keys: KeyRing, error: Exception) -> Excep
     )
 
 
-def _methods(hop: Hop) -> list[str]:
-    """Return the methods that the configuration allows, in its order."""
+def permitted_methods(hop: Hop) -> list[str]:
+    """Return the authentication methods that the configuration allows, in its order."""
     settings = hop.settings
     order = settings.value("preferredauthentications") or (
         "gssapi-keyex,gssapi-with-mic,publickey,keyboard-interactive,password"

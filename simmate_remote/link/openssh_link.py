@@ -124,10 +124,22 @@ class OpenSSHLink(Link):
     async def open_command(
         self, command: str, protocol_factory: Callable[[], ProtocolT]
     ) -> tuple[asyncio.Transport, ProtocolT]:
+        return await self._open_session(command, protocol_factory, subsystem=False)
+
+    async def open_subsystem(
+        self, name: str, protocol_factory: Callable[[], ProtocolT]
+    ) -> tuple[asyncio.Transport, ProtocolT]:
+        return await self._open_session(name, protocol_factory, subsystem=True)
+
+    async def _open_session(
+        self, command: str, protocol_factory: Callable[[], ProtocolT], *, subsystem: bool
+    ) -> tuple[asyncio.Transport, ProtocolT]:
         environment = self._hop.settings.environment()
         try:
             async with self._opening():
-                carrier = await Passenger.start(self._path, command, environment, self._verdict, protocol_factory)
+                carrier = await Passenger.start(
+                    self._path, command, environment, self._verdict, protocol_factory, subsystem=subsystem
+                )
         except RefusedError as error:
             raise refusals.command_forbidden(self._hop, printable(str(error))) from error
         self._carriers.add(carrier)

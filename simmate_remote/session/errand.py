@@ -31,7 +31,8 @@ async def errand(
 
     Args:
         host: The host.
-        module: A module below a ``host`` package of ours, with a ``main()`` that speaks over its stdin and stdout.
+        module: A module below a ``host`` package of ours, run as ``python -m`` or by its ``main()``; it speaks
+            over its stdin and stdout.
         protocol_factory: Makes the protocol that speaks with it here.
         ask: Answers the questions of a login; without it, what needs a person fails.
         step: Told what is being done.

@@ -6,7 +6,6 @@ import importlib
 import io
 import pickle
 import shutil
-import tempfile
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -98,22 +97,23 @@ def execute(call: Call) -> Answer:
     """
     worker = get_worker()
     name = str(worker.name)
-    folder = tempfile.mkdtemp(prefix="call-", dir=worker.local_directory)
+    folder = Path(worker.local_directory, f"call-{call.key}")
     with running(call.run) as one:
         return _execute(call, one, name, folder)
 
 
-def _execute(call: Call, one: Running, name: str, folder: str) -> Answer:
+def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
     try:
         with reporting(call.topic, call.key):
-            values = unpack_files(_parameters(call), Path(folder))
+            values = unpack_files(_parameters(call), folder)
             result = _pickled_result(target.call(_function(call), values))
         return Answer(result, name, one.printed())
     except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
         text, folder_there = own_traceback(error), folder_of(call.digest)
         raise TargetError(text, _pickled(error), name, folder_there, one.printed()) from None
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_answer(data: bytes, digest: str) -> Any:

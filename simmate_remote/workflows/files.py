@@ -70,7 +70,7 @@ def unpack_files(values: dict[str, Any], folder: Path) -> dict[str, Any]:
 
     Args:
         values: As :func:`pack_files` made them.
-        folder: An empty folder; each file gets a folder of its own inside, so that names may repeat.
+        folder: Where; made if there are files. Each gets a folder of its own inside, so that names may repeat.
     """
     count = 0
 
@@ -78,7 +78,7 @@ def unpack_files(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         nonlocal count
         place = folder / str(count)
         count += 1
-        place.mkdir()
+        place.mkdir(parents=True)
         path = place / Path(file.name).name
         path.write_bytes(file.content)
         return path

@@ -68,6 +68,8 @@ def _place(name: str) -> Path | None:
     """Return the file or folder of a top-level module, if it is the user's own."""
     if name in sys.stdlib_module_names or name in _ALWAYS_THERE:
         return None
+    if (module := sys.modules.get(name)) is not None and module is sys.modules["__main__"]:
+        return Path(str(module.__file__))  # the script that is running, which nobody has imported
     try:
         spec = importlib.util.find_spec(name)
     except (ImportError, ValueError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import re
 import types
@@ -130,9 +131,19 @@ def _adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
     if annotation is UNKNOWN:
         return None
     try:
+        return _adapter_once(annotation)
+    except TypeError:
+        return _make_adapter(annotation)  # one that cannot be hashed, such as a Literal of a list
+
+
+def _make_adapter(annotation: Any) -> pydantic.TypeAdapter[Any] | None:
+    try:
         return pydantic.TypeAdapter(annotation)
     except pydantic.errors.PydanticUserError:
         return None
+
+
+_adapter_once = functools.lru_cache(maxsize=256)(_make_adapter)
 
 
 def _wanted(annotation: Any) -> str:

@@ -15,11 +15,15 @@ PROGRAMS = {
     "nsenter": "util-linux",
     "tcsh": "tcsh",
     "fish": "fish",
+    "pw.x": "quantum-espresso",
+    "xtb": "xtb",
+    "rsync": "rsync",  # what `push` is measured against
 }
 FILES = {
     "usr/lib/*/faketime/libfaketimeMT.so.1": "faketime",
     "usr/lib/*/security/pam_oath.so lib/*/security/pam_oath.so": "libpam-oath",
     "usr/lib/python3*/ensurepip/__main__.py": "python3-venv",
+    "usr/share/espresso/pseudo/Si.pz-vbc.UPF": "quantum-espresso-data",
 }
 SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INSTALL = "python -m tests.lab install"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from simmate_remote.keeper.shell_command import shell_command
+from simmate_remote.keeper.shell_command import MADE_FOR, shell_command
 
 NONCE = "0123456789abcdef"
 SHELLS = [shell for shell in ("sh", "bash", "dash", "csh", "tcsh", "fish", "zsh", "ksh") if shutil.which(shell)]
@@ -99,3 +99,44 @@ def test_without_a_wish_the_python_that_has_distributed_is_preferred(
     )
     assert done.stdout == b"ran\n"
     assert done.stderr == b"preferred\n"
+
+
+def environment(folder: Path, name: str) -> Path:
+    """Make an environment as `setup` does, whose interpreter says by which path it was called; give its folder."""
+    place = folder / "environments" / name
+    script(place / "bin" / "python", f'#!/bin/sh\n[ "$1" = -c ] && echo "called $0" >&2\nexec {sys.executable} "$@"\n')
+    link = folder / "environment"
+    link.unlink(missing_ok=True)
+    link.symlink_to(f"environments/{name}")
+    return place
+
+
+def called(python: str | None, home: Path, shell: str = "/bin/sh") -> list[str]:
+    """Run the command, and give by which path the environment's interpreter was called."""
+    done = subprocess.run(
+        [shell, "-c", shell_command(python, "~/our 'folder'", NONCE)],
+        input=b"12\nprint('ran')",
+        capture_output=True,
+        check=True,
+        env={"HOME": str(home), "PATH": os.environ["PATH"], "CDPATH": "/tmp"},
+        timeout=30,
+    )
+    assert done.stdout == b"ran\n"
+    return [line.removeprefix("called ") for line in done.stderr.decode().splitlines() if line.startswith("called ")]
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_environment_is_called_by_its_own_name_and_not_by_the_link_to_it(shell: str, user_folders: Path) -> None:
+    for name in ("one", "two"):
+        place = environment(user_folders / "our 'folder'", name)
+        assert set(called(None, user_folders, shell)) == {str(place / "bin/python")}
+
+
+def test_the_environment_stands_in_for_the_python_that_it_was_made_from_alone(user_folders: Path) -> None:
+    place = environment(user_folders / "our 'folder'", "one")
+    for wish in (sys.executable, "~/a venv"):
+        script(user_folders / "a venv" / "bin" / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        assert called(wish, user_folders) == []
+        (place / MADE_FOR).write_text(f"{wish}\n")
+        assert called(wish, user_folders) == [str(place / "bin/python")]
+    assert called(sys.executable, user_folders) == []

@@ -22,7 +22,8 @@ PUBLIC = {
         "workflow",
     ],
     "simmate_remote.testing": ["EmbeddedHost"],
-    "simmate_remote.workflows": ["Workflow", "gather", "report_progress", "task", "workflow"],
+    "simmate_remote.workflows": ["Resources", "ShellTask", "Workflow", "gather", "report_progress", "task", "workflow"],
+    "simmate_remote.workflows.shell": ["Correction", "Outcome", "Resources", "ShellTask", "Stage"],
 }
 
 

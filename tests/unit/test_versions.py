@@ -25,6 +25,7 @@ def test_what_cannot_work_together_is_refused_with_both_versions_and_the_command
     ours = here()[name]
     assert "0.9.1" in text
     assert f"{ours} here" in text
+    assert "simmate-remote setup lab-box" in str(caught.value.remedies[0].command)
     assert "-m pip install" in text
     assert f"{name}=={ours}" in text
     assert "'/opt/an environment/bin/python'" in text
@@ -35,6 +36,7 @@ def test_what_may_not_matter_is_a_warning(name: str, version: str | None) -> Non
     (warning,) = compare("lab-box", "ssh lab-box", PYTHON, PATH, {**here(), name: version})
     assert name in warning
     assert (version or "not installed") in warning
+    assert warning.endswith("simmate-remote setup lab-box makes them equal")
 
 
 def test_another_patch_release_is_a_warning() -> None:
@@ -46,8 +48,9 @@ def test_another_patch_release_is_a_warning() -> None:
 
 def test_another_minor_version_of_python_is_refused() -> None:
     other = (3, sys.version_info.minor + 1, 0)
-    with pytest.raises(RemotePythonError, match=rf"3\.{other[1]} there .* 3\.{sys.version_info.minor} here"):
+    with pytest.raises(RemotePythonError, match=rf"3\.{other[1]} there .* 3\.{sys.version_info.minor} here") as caught:
         compare("lab-box", "ssh lab-box", other, PATH, here())
+    assert caught.value.remedies[0].command == "simmate-remote setup lab-box"
 
 
 def test_a_python_without_distributed_is_refused_whatever_its_version() -> None:

@@ -29,9 +29,9 @@ def descendants(root: int) -> list[int]:
     return sorted(below)
 
 
-def marked(runtime: Path) -> list[int]:
-    """Find the living processes that bear the mark of a keeper, wherever they are by now."""
-    wanted = f"{MARK}={runtime}".encode()
+def marked(value: Path | str, variable: str = MARK) -> list[int]:
+    """Find the living processes that bear a mark, by default that of a keeper, wherever they are by now."""
+    wanted = f"{variable}={value}".encode()
     found = []
     for pid in _all():
         try:

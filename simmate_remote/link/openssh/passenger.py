@@ -64,12 +64,14 @@ class Passenger(asyncio.Transport):
         environment: Mapping[str, str],
         verdict: Verdict,
         protocol_factory: Callable[[], asyncio.Protocol],
+        *,
+        subsystem: bool = False,
     ) -> Passenger:
         """Start a command through a master.
 
         Args:
             control: The control socket.
-            command: For the user's login shell.
+            command: For the user's login shell; with ``subsystem``, the name of one of the server's subsystems.
             environment: Variables to send.
             verdict: As for the class.
             protocol_factory: Makes the protocol, when the command has been started.
@@ -81,7 +83,7 @@ class Passenger(asyncio.Transport):
         ours: list[socket.socket] = []
         transports: list[asyncio.Transport] = []
         try:
-            wire = await _ask_for_session(control, command, environment, ours)
+            wire = await _ask_for_session(control, command, environment, ours, subsystem=subsystem)
             transports.append(wire.transport)
             self = cls(wire, verdict, protocol_factory())
             for protocol in (_Stdin(self), _Stdout(self), _Stderr(self)):
@@ -336,11 +338,12 @@ class _Stderr(asyncio.Protocol):
 
 
 async def _ask_for_session(
-    control: Path, command: str, environment: Mapping[str, str], ours: list[socket.socket]
+    control: Path, command: str, environment: Mapping[str, str], ours: list[socket.socket], *, subsystem: bool
 ) -> _SessionWire:
     """Hand the master a command and its descriptors; our ends of them are added to the list."""
     loop = asyncio.get_running_loop()
-    fields = [string(b""), *[number(0)] * 4, number(_NO_ESCAPE), string(b""), string(os.fsencode(command))]
+    flags = number(0) * 3 + number(subsystem)
+    fields = [string(b""), flags, number(_NO_ESCAPE), string(b""), string(os.fsencode(command))]
     fields += [string(os.fsencode(f"{name}={value}")) for name, value in environment.items()]
     request = string(number(messages.NEW_SESSION) + number(1) + b"".join(fields))
     connection = socket.socket(socket.AF_UNIX)

@@ -1,0 +1,1 @@
+"""The checks that we bring along, grouped by what they look at."""

@@ -1,0 +1,1 @@
+"""What the doctor runs on the host: it looks, tries, measures, and judges nothing; the near side does."""

@@ -1,0 +1,106 @@
+"""``setup`` on a host that has no Python of our minor version, and no internet to fetch one."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+import sys
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simmate_remote.environment.setup import Feedback, Wish, check, remove
+from simmate_remote.errors import RemotePythonError
+from tests.lab import Lab
+from tests.lab.box import SYSTEM_PYTHON
+from tests.lab_boxes import AccountBox
+from tests.setups import Here, bare, bring
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+QUIET = Feedback(lambda _: None, lambda sent, total: None, None)
+MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+@pytest.fixture
+def without_python(lab: Lab) -> Iterator[None]:
+    """Let the box have no Python; what runs of it goes on."""
+    found = lab.run("root", f"readlink -f {SYSTEM_PYTHON}").stdout.strip()
+    lab.run("root", f"mount --bind /usr/bin/false {found}")
+    try:
+        yield
+    finally:
+        lab.run("root", f"umount {found}")
+
+
+def offer_python(folder: Path) -> Path:
+    """Pack the system's Python as uv's own store would offer it; give the list of downloads that names it."""
+    source = Path(SYSTEM_PYTHON).resolve()
+    tree = folder / "python"
+    (tree / "bin").mkdir(parents=True)
+    shutil.copy(source, tree / "bin" / f"python{MINOR}")
+    left_out = shutil.ignore_patterns("__pycache__", "test", "idlelib", "config-*", "dist-packages", "sitecustomize.py")
+    shutil.copytree(f"/usr/lib/python{MINOR}", tree / "lib" / f"python{MINOR}", ignore=left_out, symlinks=False)
+    archive = folder / "python.tar.gz"
+    with tarfile.open(archive, "w:gz", compresslevel=1) as file:
+        file.add(tree, "python")
+    machine = platform.machine()
+    offer = {
+        "name": "cpython",
+        "arch": {"family": machine, "variant": None},
+        "os": "linux",
+        "libc": "gnu",
+        "major": sys.version_info[0],
+        "minor": sys.version_info[1],
+        "patch": sys.version_info[2],
+        "prerelease": "",
+        "url": archive.as_uri(),
+        "sha256": None,
+        "variant": None,
+        "build": "20260101",
+    }
+    downloads = folder / "downloads.json"
+    key = f"cpython-{'.'.join(map(str, sys.version_info[:3]))}-linux-{machine}-gnu"
+    downloads.write_text(json.dumps({key: offer}))
+    return downloads
+
+
+@pytest.mark.timeout(120)
+async def test_one_that_is_fetched_here_is_sent(
+    lab: Lab, without_python: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box = AccountBox.of(lab, "setup-no-python")
+    here = Here(tmp_path / "here")
+    here.install("tiny", "1.0")
+    assert (await check(bare(box), Wish(), here.supply, QUIET)).python is None
+
+    nothing = tmp_path / "nothing.json"
+    nothing.write_text("{}")
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", str(nothing))
+    with pytest.raises(
+        RemotePythonError, match=f"there is no Python {MINOR} there, and none could be brought"
+    ) as caught:
+        await bring(box, here)
+    assert "fetching it there:" in str(caught.value)
+    assert "fetching it here:" in str(caught.value)
+    assert "--python PATH" in str(caught.value)
+
+    steps: list[str] = []
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS_JSON_URL", str(offer_python(tmp_path)))
+    report = await bring(box, here, step=steps.append)
+    assert steps[-3:] == [
+        f"Python {MINOR} is missing there: fetching it here",
+        f"sending Python {MINOR}",
+        "making the environment",
+    ]
+    assert report.python is not None
+    assert report.python.startswith(f"{box.home}/simmate-remote/pythons/")
+    done = box.run("~/simmate-remote/environment/bin/python -c 'import tiny, ssl; print(tiny.version)'")
+    assert done.stdout == "1.0\n"
+    assert not (await bring(box, here)).changed
+    here.install("tiny", "1.1")
+    assert (await bring(box, here)).python == report.python
+    assert "pythons" in (await remove(bare(box), QUIET)).removed

@@ -1,0 +1,165 @@
+"""Checks of this machine: each finds its fault, and a machine without one has no finding to mend."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from simmate_remote.doctor.examine import examine
+from simmate_remote.doctor.finding import Finding, Status
+from simmate_remote.doctor.registry import ORDER
+from simmate_remote.session.paths import runtime_folder
+
+
+class Home:
+    """The user of a test, whose machine is to be broken."""
+
+    def __init__(self, folder: Path, patch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.patch = patch
+        self.ssh = folder / "home/.ssh"
+        patch.setattr("simmate_remote.doctor.checks.here_ssh.local_home", lambda: str(folder / "home"))
+        patch.chdir(folder)
+
+    def key(self, mode: int) -> Path:
+        self.ssh.mkdir(mode=0o700, exist_ok=True)
+        path = self.ssh / "id_ed25519"
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(path)
+        path.chmod(mode)
+        return path
+
+    def program(self, name: str, script: str) -> None:
+        place = self.folder / "bin"
+        place.mkdir()
+        (place / name).write_text(f"#!/bin/sh\n{script}\n")
+        (place / name).chmod(0o755)
+        self.patch.setenv("PATH", f"{place}:{os.environ['PATH']}")
+
+
+@pytest.fixture
+def home(user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+    return Home(user_folders, monkeypatch)
+
+
+def no_ssh(home: Home) -> None:
+    home.patch.setenv("PATH", str(home.folder))
+
+
+def an_old_ssh(home: Home) -> None:
+    home.program("ssh", "echo OpenSSH_6.6.1p1 >&2")
+
+
+def a_key_for_everybody(home: Home) -> None:
+    home.key(0o644)
+
+
+def a_configuration_that_others_write(home: Home) -> None:
+    home.key(0o600)
+    (home.ssh / "config").touch(0o600)
+    (home.ssh / "config").chmod(0o666)
+
+
+def an_agent_that_is_gone(home: Home) -> None:
+    home.patch.setenv("SSH_AUTH_SOCK", str(home.folder / "agent"))
+
+
+def a_wrong_host_file(home: Home) -> None:
+    hosts = home.folder / "config/simmate-remote/hosts"
+    hosts.mkdir(parents=True)
+    (hosts / "lab-box.yaml").write_text("ssh: lab\nfoldr: x\n")
+
+
+def a_folder_that_is_not_trusted(home: Home) -> None:
+    (home.folder / "hosts").mkdir()
+    (home.folder / "hosts/lab-box.yaml").write_text("ssh: lab\n")
+
+
+def an_inventory_that_is_gone(home: Home) -> None:
+    home.patch.setenv("SIMMATE_REMOTE_HOSTS", str(home.folder / "nowhere"))
+
+
+def an_old_distributed(home: Home) -> None:
+    home.patch.setattr("simmate_remote.doctor.checks.here.version", lambda name: "1.0")
+
+
+def a_folder_for_sockets_of_others(home: Home) -> None:
+    runtime_folder().chmod(0o755)
+
+
+def a_disk_that_cannot_be_written(home: Home) -> None:
+    home.patch.setenv("XDG_CACHE_HOME", "/proc")
+
+
+def few_descriptors(home: Home) -> None:
+    home.patch.setattr(resource, "getrlimit", lambda _: (128, 128))
+
+
+def a_session_that_was_killed(home: Home) -> None:
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(runtime_folder() / "lab-box-0123456789.sock"))
+
+
+FAULTS: list[tuple[str, Status, Callable[[Home], None]]] = [
+    ("here-ssh", "warning", no_ssh),
+    ("here-ssh", "warning", an_old_ssh),
+    ("here-keys", "warning", a_key_for_everybody),
+    ("here-keys", "warning", a_configuration_that_others_write),
+    ("here-agent", "warning", an_agent_that_is_gone),
+    ("here-inventory", "warning", a_wrong_host_file),
+    ("here-inventory", "warning", a_folder_that_is_not_trusted),
+    ("here-inventory", "failed", an_inventory_that_is_gone),
+    ("here-python", "warning", an_old_distributed),
+    ("here-runtime-folder", "failed", a_folder_for_sockets_of_others),
+    ("here-disk", "failed", a_disk_that_cannot_be_written),
+    ("here-descriptors", "warning", few_descriptors),
+    ("here-leftovers", "warning", a_session_that_was_killed),
+]
+
+
+async def look(name: str, *, fix: bool = False) -> Finding:
+    (finding,) = await examine(None, [name], fix=fix)
+    return finding
+
+
+@pytest.mark.parametrize(("check", "status", "inject"), FAULTS, ids=lambda value: getattr(value, "__name__", value))
+async def test_a_fault_is_found(home: Home, check: str, status: Status, inject: Callable[[Home], None]) -> None:
+    inject(home)
+    finding = await look(check)
+    assert finding.status == status, finding.reason
+    assert finding.why
+
+
+async def test_a_machine_in_order_has_nothing_to_mend(home: Home) -> None:
+    home.key(0o600)
+    findings = await examine(None)
+    assert [finding.check for finding in findings] == [name for name in ORDER if name.startswith("here-")]
+    assert [finding.reason for finding in findings if finding.status != "ok"] == []
+
+
+async def test_dead_sockets_are_removed_and_living_ones_stay(home: Home) -> None:
+    a_session_that_was_killed(home)
+    server = await asyncio.start_unix_server(
+        lambda _, writer: writer.close(), runtime_folder() / "alive-0123456789.sock"
+    )
+    async with server:
+        finding = await look("here-leftovers", fix=True)
+        assert finding.status == "ok"
+        assert finding.fixed is not None
+        assert [path.name for path in runtime_folder().glob("*.sock")] == ["alive-0123456789.sock"]
+
+
+async def test_files_of_ssh_become_ours_alone(home: Home) -> None:
+    key = home.key(0o644)
+    (home.ssh / "config").touch()
+    (home.ssh / "config").chmod(0o664)
+    finding = await look("here-keys", fix=True)
+    assert finding.status == "ok"
+    assert key.stat().st_mode & 0o777 == 0o600
+    assert (home.ssh / "config").stat().st_mode & 0o777 == 0o644
