@@ -8,7 +8,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 .PHONY: help demo test quick lint lab bench faults fuzz oldest
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
 
 .venv/demo-ready: pyproject.toml
 	@echo "making a virtual environment for the demo in .venv"
@@ -49,6 +49,10 @@ bench: .venv/dev-ready lab-packages ## measure speeds in the lab, as ratios of p
 
 faults: .venv/dev-ready lab-packages ## let every fault happen in the lab and write docs/faults.md (root; two hours)
 	@$(BIN)/python -m faults
+
+.PHONY: odd-hosts
+odd-hosts: .venv/dev-ready lab-packages ## set up and use odd hosts in the lab, and write docs/odd-hosts.md (root)
+	@$(BIN)/python -m odd_hosts
 
 # A folder of its own beside the environment: the fuzzer is made for Linux, and nothing else needs it.
 .venv/fuzz-ready: .venv/dev-ready

@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
-import shutil
-import sys
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,58 +9,20 @@ import pytest
 
 from simmate_remote.environment.setup import Feedback, Wish, check, remove
 from simmate_remote.errors import RemotePythonError
+from tests.interpreters import MINOR, offer_python, python_hidden
 from tests.lab import Lab
-from tests.lab.box import SYSTEM_PYTHON
 from tests.lab_boxes import AccountBox
 from tests.setups import Here, bare, bring
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 QUIET = Feedback(lambda _: None, lambda sent, total: None, None)
-MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 @pytest.fixture
 def without_python(lab: Lab) -> Iterator[None]:
-    """Let the box have no Python; what runs of it goes on."""
-    found = lab.run("root", f"readlink -f {SYSTEM_PYTHON}").stdout.strip()
-    lab.run("root", f"mount --bind /usr/bin/false {found}")
-    try:
+    with python_hidden(lab):
         yield
-    finally:
-        lab.run("root", f"umount {found}")
-
-
-def offer_python(folder: Path) -> Path:
-    """Pack the system's Python as uv's own store would offer it; give the list of downloads that names it."""
-    source = Path(SYSTEM_PYTHON).resolve()
-    tree = folder / "python"
-    (tree / "bin").mkdir(parents=True)
-    shutil.copy(source, tree / "bin" / f"python{MINOR}")
-    left_out = shutil.ignore_patterns("__pycache__", "test", "idlelib", "config-*", "dist-packages", "sitecustomize.py")
-    shutil.copytree(f"/usr/lib/python{MINOR}", tree / "lib" / f"python{MINOR}", ignore=left_out, symlinks=False)
-    archive = folder / "python.tar.gz"
-    with tarfile.open(archive, "w:gz", compresslevel=1) as file:
-        file.add(tree, "python")
-    machine = platform.machine()
-    offer = {
-        "name": "cpython",
-        "arch": {"family": machine, "variant": None},
-        "os": "linux",
-        "libc": "gnu",
-        "major": sys.version_info[0],
-        "minor": sys.version_info[1],
-        "patch": sys.version_info[2],
-        "prerelease": "",
-        "url": archive.as_uri(),
-        "sha256": None,
-        "variant": None,
-        "build": "20260101",
-    }
-    downloads = folder / "downloads.json"
-    key = f"cpython-{'.'.join(map(str, sys.version_info[:3]))}-linux-{machine}-gnu"
-    downloads.write_text(json.dumps({key: offer}))
-    return downloads
 
 
 @pytest.mark.timeout(120)

@@ -16,6 +16,8 @@ from simmate_remote.link.hop import Hop
 
 _GREETING_KEPT = 16 * 1024
 _BETWEEN_KNOCKS = 1.0  # seconds
+_TURNS_FOR_A_PACKET = 5
+"""Turns of the event loop until asyncssh has taken a packet, and told what came of it; it needs three."""
 
 
 class Greeting(asyncio.Protocol):
@@ -58,6 +60,7 @@ class Greeting(asyncio.Protocol):
     ) -> tuple[asyncio.Transport, Any]:
         """Give the pipe to asyncssh, which calls this as it would on a connection that it tunnels through."""
         connection = session_factory()
+        _let_the_end_wait(connection)
         self.transport.set_protocol(connection)
         connection.connection_made(self.transport)
         connection.data_received(bytes(self.said))
@@ -73,6 +76,22 @@ class Greeting(asyncio.Protocol):
 
     async def wait_closed(self) -> None:
         """Return at once: the pipe needs no farewell."""
+
+
+def _let_the_end_wait(connection: Any) -> None:
+    """Let the end of a connection not overtake what was said before it: asyncssh takes its packets in tasks.
+
+    A server that finds no algorithm in common says which it has and hangs up; without this, only the second is heard.
+    """
+    loop, lost = asyncio.get_running_loop(), connection.connection_lost
+
+    def tell(exc: Exception | None, turns: int) -> None:
+        if turns:
+            loop.call_soon(tell, exc, turns - 1)
+        else:
+            lost(exc)
+
+    connection.connection_lost = lambda exc=None: tell(exc, _TURNS_FOR_A_PACKET)
 
 
 async def open_tcp(hop: Hop) -> Greeting:

@@ -148,16 +148,22 @@ class Sftp(Check):
     requires = ("login-shell",)
 
     async def run(self, about: Examination) -> Finding:
-        transport = None
+        transport, spoiled = None, False
         try:
             transport, listener = await about.link.with_patience(CLOSING).open_subsystem("sftp", _Sftp)
             transport.write(SFTP_INIT)
             version = await listener.version
+            spoiled = version is None and listener.said != b""
         except ForbiddenByServerError:
             version = None
         finally:
             if transport is not None:
                 transport.abort()
+        if spoiled:
+            return Finding.warning(
+                "what the login shell prints spoils its answers; `push` and `pull` work all the same",
+                Remedy(f"{about.ssh} true", "shows what is printed; a start-up file can be silent without a terminal"),
+            )
         if version is None:
             return Finding.warning(
                 "the server has none; `push` and `pull` work all the same",
@@ -174,12 +180,12 @@ class _Sftp(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.version: asyncio.Future[int | None] = asyncio.get_running_loop().create_future()
-        self._said = bytearray()
+        self.said = bytearray()
 
     def data_received(self, data: bytes) -> None:
-        self._said += data
-        if len(self._said) >= 9 and not self.version.done():
-            self.version.set_result(int.from_bytes(self._said[5:9], "big") if self._said[4] == SFTP_VERSION else None)
+        self.said += data
+        if len(self.said) >= 9 and not self.version.done():
+            self.version.set_result(int.from_bytes(self.said[5:9], "big") if self.said[4] == SFTP_VERSION else None)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.version.done():

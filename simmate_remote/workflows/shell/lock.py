@@ -1,0 +1,153 @@
+"""The lock of a task's folder: one attempt at a time works in it, and ends first what a dead one left running."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import secrets
+import select
+import socket
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from simmate_remote.errors import FolderBusyError
+from simmate_remote.keeper.host.record import FRESH, TOUCH, boot_id
+from simmate_remote.workflows.shell.own_folder import own_folder
+from simmate_remote.workflows.shell.programs import end_marked
+
+SEES_PROCESSES = sys.platform == "linux"
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+_DYING = 30.0
+"""Seconds that a dead attempt's program gets to end: its guardian asks it first."""
+
+
+class FolderLock:
+    """Holds a folder; as a context manager.
+
+    The lock is the kernel's, on a file that also says whose it is. Where a file system has no locks, what that file
+    says counts: its owner lives, or has touched it a moment ago.
+
+    Args:
+        folder: The task's folder, with our own folder in it.
+
+    Attributes:
+        mark: What the attempts' processes have in their environment as :data:`.programs.MARK`.
+        fd: The locked file; a guardian holds it, too.
+
+    Raises:
+        FolderBusyError: Somebody else has it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = own_folder(folder) / "lock"
+        self.mark = secrets.token_hex(12)
+        self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            self._kernel = self._acquire()
+            before = _read(self._path)
+            if not self._kernel and before and _may_live(before, self._path):
+                raise self._busy(before)
+            if before and _here(before):
+                end_marked(before["mark"])
+            self._write({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "mark": self.mark})
+        except BaseException:
+            os.close(self.fd)
+            raise
+        self._touched = time.monotonic()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(OSError):  # the disk is full, or gone; whoever comes next sees that we are
+            os.ftruncate(self.fd, 0)
+        os.close(self.fd)
+
+    def touch(self) -> None:
+        """Say that we live, now and then."""
+        if not self._kernel and time.monotonic() - self._touched > TOUCH:
+            self._touched = time.monotonic()
+            os.utime(self.fd)
+
+    def _acquire(self) -> bool:
+        """Lock the file; say whether the file system can."""
+        deadline = time.monotonic() + _DYING
+        while True:
+            try:
+                fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                owner = _read(self._path)
+                if owner is None or time.monotonic() > deadline or _may_live(owner, self._path):
+                    raise self._busy(owner) from error
+                # Its guardian still ends what it has left.
+                select.select([], [], [], 0.02)
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    return False
+                raise
+            else:
+                return True
+
+    def _write(self, owner: dict[str, Any]) -> None:
+        owner |= {"boot": _boot(), "started": _started(os.getpid())}
+        os.ftruncate(self.fd, 0)
+        os.pwrite(self.fd, json.dumps(owner).encode(), 0)
+
+    def _busy(self, owner: dict[str, Any] | None) -> FolderBusyError:
+        who = f"process {owner['pid']} on {owner['host']}" if owner else "another process"
+        return FolderBusyError(
+            f"{who} works in {self._folder}",
+            folder=str(self._folder),
+            since=owner["since"] if owner else None,
+            meanwhile="it goes on; nothing was changed",
+        )
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        owner = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return owner if isinstance(owner, dict) and {"host", "pid", "since", "mark"} <= owner.keys() else None
+
+
+def _here(owner: dict[str, Any]) -> bool:
+    return bool(owner["host"] == socket.gethostname() and owner.get("boot") == _boot())
+
+
+def _may_live(owner: dict[str, Any], path: Path) -> bool:
+    """Say whether an owner lives; of one on another machine only its touch tells."""
+    if _here(owner):
+        return _started(owner["pid"]) == owner.get("started")
+    if owner["host"] == socket.gethostname():
+        return False  # the machine has started again since
+    return time.time() - path.stat().st_mtime < FRESH
+
+
+def _started(pid: int) -> str:
+    """Say when a process began, in the system's own words; empty if it does not live."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
+    except OSError:
+        return "" if SEES_PROCESSES or not _lives(pid) else "lives"
+
+
+def _lives(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _boot() -> str:
+    return boot_id() if SEES_PROCESSES else ""
