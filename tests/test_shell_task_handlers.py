@@ -217,15 +217,11 @@ def test_a_monitor_that_lets_the_program_end_by_itself(tmp_path: Path) -> None:
             Path(directory, "stop").touch()
             return super().correct(directory)
 
-        def check(self, directory: str = "./") -> bool:
-            return not Path(directory, "stop").exists() and super().check(directory)
-
-    script = (
-        'if [ "$(cat value.txt)" = 0 ]; then echo too small; while [ ! -e stop ]; do sleep 0.02; done; fi; echo done'
-    )
+    script = 'if [ "$(cat value.txt)" = 0 ]; then echo too small; while [ ! -e stop ]; do sleep 0.02; done; sleep 1; fi; echo done'
     outcome = Script(handlers=(Asks(),)).perform({"script": script}, tmp_path / "a")
     assert outcome.attempts == 2
     assert outcome.data == "done"
+    assert len(outcome.corrections) == 1
 
 
 def test_a_monitor_that_hangs_does_not_hinder_the_time_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -121,12 +121,38 @@ def test_a_guardian_that_is_killed_leaves_nothing_running(tmp_path: Path) -> Non
     thread = threading.Thread(target=perform)
     thread.start()
     wait_until(lambda: len(processes_with("sleep\0007123456")) == 2)
+    wait_until(lambda: record_of(tmp_path / "a").attempts)
     program = psutil.Process(record_of(tmp_path / "a").attempts[0]["pid"])
     program.parent().kill()
     thread.join(20)
     wait_until(lambda: not processes_with("7123456"))
     assert "was killed" in str(errors[0])
     assert Script().run(tmp_path / "b", script="echo and on") == "and on"
+
+
+def test_a_supervisor_ends_with_its_process_also_after_a_guardian_was_killed(tmp_path: Path) -> None:
+    import psutil
+
+    code = """
+from tests.shell_tasks import Script
+try:
+    Script(grace=0.2).run(sys.argv[1] + "/a", script="sleep 7123457 & wait")
+except Exception as error:
+    print(error, flush=True)
+print(Script().run(sys.argv[1] + "/b", script="echo and on"))
+"""
+    with in_another_process(code, tmp_path) as worker:
+        wait_until(lambda: processes_with("sleep\0007123457"))
+        wait_until(lambda: read_record(tmp_path / "a") and record_of(tmp_path / "a").attempts)
+        program = psutil.Process(record_of(tmp_path / "a").attempts[0]["pid"])
+        guardian = program.parent()
+        supervisor = guardian.parent()
+        guardian.kill()
+        said = worker.communicate(timeout=30)[0]
+    assert "was killed" in said
+    assert "and on" in said
+    wait_until(lambda: not supervisor.is_running())
+    assert not processes_with("sleep\0007123457")
 
 
 def test_a_supervisor_that_is_killed_is_replaced(tmp_path: Path) -> None:
@@ -188,6 +214,22 @@ Script(handlers=(Dies(),)).run(sys.argv[1], script=sys.argv[2])
     outcome = Script(handlers=(Raises(),)).perform({"script": at_least(1)}, folder)
     assert outcome.data == "got 1"
     assert outcome.corrections[0].difference.splitlines()[-2:] == ["-0", "+1"]
+
+
+def test_a_setup_with_other_parameters_that_is_killed_halfway(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    assert Script().run(folder, script="cat value.txt", value=1) == "1"
+    code = """
+import os, signal
+from tests.shell_tasks import Script
+from simmate_remote.workflows.shell import staging
+staging.os = type("os", (), {**vars(os), "replace": staticmethod(lambda *_: os.kill(os.getpid(), signal.SIGKILL))})
+Script(existing="continue").run(sys.argv[1], script="cat value.txt", value=2)
+"""
+    with in_another_process(code, folder) as worker:
+        worker.wait(20)
+    assert record_of(folder).state == "setup"
+    assert Script(existing="continue").run(folder, script="cat value.txt", value=2) == "2"
 
 
 @pytest.mark.parametrize("moved", [0, 1])
