@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import functools
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from odd_hosts.host import OddHost, Prepared
 from tests.interpreters import offer_python, python_hidden
@@ -63,19 +66,33 @@ def quota(lab: Lab, stack: contextlib.ExitStack) -> Prepared:
 
 def no_python(lab: Lab, stack: contextlib.ExitStack) -> Prepared:
     """Hide the only Python; an interpreter can be fetched here."""
-    made = _account("odd-no-python", lab, stack)
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    stack.enter_context(python_hidden(lab))
-    return Prepared(made.alias, environment={"UV_PYTHON_DOWNLOADS_JSON_URL": str(offer_python(folder))})
+    return _without_python("odd-no-python", lab, stack, offer_python)
 
 
 def no_python_anywhere(lab: Lab, stack: contextlib.ExitStack) -> Prepared:
     """Hide the only Python; none can be fetched."""
-    made = _account("odd-nowhere-python", lab, stack)
-    empty = Path(stack.enter_context(tempfile.TemporaryDirectory()), "none.json")
-    empty.write_text("{}")
+    return _without_python("odd-nowhere-python", lab, stack, offer_nothing)
+
+
+def offer_nothing(folder: Path) -> Path:
+    """Give an empty list of downloads."""
+    path = folder / "downloads.json"
+    path.write_text("{}")
+    return path
+
+
+def _without_python(name: str, lab: Lab, stack: contextlib.ExitStack, offer: Callable[[Path], Path]) -> Prepared:
+    made = _account(name, lab, stack)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     stack.enter_context(python_hidden(lab))
-    return Prepared(made.alias, environment={"UV_PYTHON_DOWNLOADS_JSON_URL": str(empty)})
+    # Wheels as they are in the user's cache, and no interpreter that was fetched before.
+    wheels = folder / "simmate-remote/wheels"
+    wheels.mkdir(parents=True)
+    for each in platformdirs.user_cache_path("simmate-remote").glob("wheels/*"):
+        if each.name != "pythons":
+            (wheels / each.name).symlink_to(each)
+    downloads = str(offer(folder))
+    return Prepared(made.alias, environment={"UV_PYTHON_DOWNLOADS_JSON_URL": downloads, "XDG_CACHE_HOME": str(folder)})
 
 
 def old_distributed(lab: Lab, stack: contextlib.ExitStack) -> Prepared:
@@ -97,7 +114,7 @@ ODD_HOSTS = (
     OddHost("forwarding off", strict("odd-no-forwarding", DisableForwarding="yes"), ("forwarding",)),
     OddHost("one session, no forwarding", strict("odd-one", MaxSessions=1, DisableForwarding="yes"), ("max-sessions",)),
     OddHost(f"a disk of {QUOTA} MB", quota, ("folder",), "full, or your quota is used up"),
-    OddHost("no Python; one can be fetched here", no_python, ("python",)),
     OddHost("no Python anywhere", no_python_anywhere, ("python",), "and none could be brought"),
+    OddHost("no Python; one can be fetched here", no_python, ("python",)),
     OddHost(f"distributed {OLD} in `python:`", old_distributed, ("versions",)),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,15 @@ from tests.test_shell_task_restart import Counts
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[Client]:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory() as slots,
+    ):
+        patch.setenv("SIMMATE_REMOTE_SLOTS", f"{slots}/slots")
+        yield from cluster_client()
+
+
+def cluster_client() -> Iterator[Client]:
     with (
         LocalCluster(n_workers=2, threads_per_worker=2, host="127.0.0.1", dashboard_address=":0") as cluster,
         Client(cluster) as client,

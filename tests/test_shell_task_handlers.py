@@ -217,7 +217,10 @@ def test_a_monitor_that_lets_the_program_end_by_itself(tmp_path: Path) -> None:
             Path(directory, "stop").touch()
             return super().correct(directory)
 
-    script = 'if [ "$(cat value.txt)" = 0 ]; then echo too small; while [ ! -e stop ]; do sleep 0.02; done; sleep 1; fi; echo done'
+    script = (
+        'if [ "$(cat value.txt)" = 0 ]; then echo too small; while [ ! -e stop ]; do sleep 0.02; done; sleep 1; fi; '
+        "echo done"
+    )
     outcome = Script(handlers=(Asks(),)).perform({"script": script}, tmp_path / "a")
     assert outcome.attempts == 2
     assert outcome.data == "done"

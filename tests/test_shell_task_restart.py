@@ -181,6 +181,29 @@ def test_without_a_checkpoint_the_attempt_begins_again_with_its_own_inputs(tmp_p
         wait_until(lambda: len(record_of(folder).attempts) == 3)
 
 
+class Torn(Counts):
+    """The same; its program cannot read the checkpoint that it was killed at."""
+
+    def setup(self, folder: Path, last: int, start: int = 0) -> None:  # type: ignore[override]
+        super().setup(folder, last, start)
+        script = (folder / "count.sh").read_text()
+        (folder / "count.sh").write_text('[ "$(cat from.txt)" = 0 ] || { echo end of file; exit 139; }\n' + script)
+
+
+def test_a_checkpoint_that_is_no_good_is_not_the_end(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    with in_another_process(COUNT.replace("Counts", "Torn"), folder, 100) as worker:
+        wait_until(lambda: running(folder) and int((folder / "checkpoint").read_text() or 0) > 10)
+        kill(worker)
+    wait_until(lambda: not processes_with(str(folder)))
+    assert Torn().run(folder, last=100) == "from 0 to 100"
+    attempts = record_of(folder).attempts
+    assert [one.get("restart") for one in attempts] == [True, None, None]
+    assert "exit code 139" in attempts[1]["restart_failed"]
+    for number in (1, 2):
+        assert attempt_folder(folder, number).is_dir()
+
+
 def test_what_was_corrected_before_an_interruption_stays_corrected(tmp_path: Path) -> None:
     folder = tmp_path / "a"
     script = at_least(1) + "; if [ ! -e go ]; then touch begun; sleep 30; fi"

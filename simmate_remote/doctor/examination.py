@@ -119,7 +119,10 @@ class Examination:
         if self._tunnel is None:
             parent = str(self.findings["runtime-folder"].data["parent"])
             self._tunnel = Tunnel(
-                self.link, SessionOrder.of(self.host, VISITOR), parent if SAFE.fullmatch(parent) else FALLBACK
+                self.link,
+                SessionOrder.of(self.host, VISITOR),
+                parent if SAFE.fullmatch(parent) else FALLBACK,
+                self.found.executable if self.found else None,
             )
             await self._tunnel.start()
         return self._tunnel

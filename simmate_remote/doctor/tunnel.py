@@ -38,11 +38,13 @@ class Tunnel:
         link: The login.
         order: The host.
         parent: A folder there in which the keeper's own is made, with mode 0700; no shell finds anything in its name.
+        python: The interpreter that ``connect`` would find in the host's own folder; None: it found none.
     """
 
-    def __init__(self, link: Link, order: SessionOrder, parent: str) -> None:
+    def __init__(self, link: Link, order: SessionOrder, parent: str, python: str | None) -> None:
         self._link = link
         self._order = order
+        self._python = python or order.python
         self._folder = f"{parent}/simmate-remote-doctor-{secrets.token_hex(6)}"
         self._conversation = Conversation(first=True, owner="doctor")
         self._keeper: Caller | None = None
@@ -60,7 +62,7 @@ class Tunnel:
         began = time.monotonic()
         request = LaunchRequest(
             folder=self._folder,
-            python=self._order.python,
+            python=self._python,
             lease=LEASE,
             distributions=(),
             keepalive=Keepalive(self._order.keepalive_interval, self._order.keepalive_tries),

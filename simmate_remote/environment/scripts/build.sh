@@ -7,8 +7,9 @@ host=$(uname -n)
 
 fail() { # what failed
     say "failed $1"
-    # The words of the kernel, and of those who repeat them: ENOSPC and EDQUOT.
-    if grep -qiE 'no space left|quota exceeded|os error (28|122)' "$work/said"; then
+    # The words of the kernel, and of those who repeat them: ENOSPC and EDQUOT. On a full disk they may find no room.
+    if grep -qiE 'no space left|quota exceeded|os error (28|122)' "$work/said" ||
+        ! dd if=/dev/zero of="$work/room" bs=65536 count=4 2>/dev/null; then
         say "full yes"
     fi
     sed 's/^/said /' "$work/said"

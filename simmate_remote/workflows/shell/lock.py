@@ -21,7 +21,7 @@ from simmate_remote.keeper.host.record import FRESH, TOUCH, boot_id
 from simmate_remote.workflows.shell.own_folder import own_folder
 from simmate_remote.workflows.shell.programs import end_marked
 
-SEES_PROCESSES = sys.platform == "linux"
+_SEES_PROCESSES = sys.platform == "linux"
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _DYING = 30.0
 """Seconds that a dead attempt's program gets to end: its guardian asks it first."""
@@ -138,7 +138,7 @@ def _started(pid: int) -> str:
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[19]
     except OSError:
-        return "" if SEES_PROCESSES or not _lives(pid) else "lives"
+        return "" if _SEES_PROCESSES or not _lives(pid) else "lives"
 
 
 def _lives(pid: int) -> bool:
@@ -150,4 +150,4 @@ def _lives(pid: int) -> bool:
 
 
 def _boot() -> str:
-    return boot_id() if SEES_PROCESSES else ""
+    return boot_id() if _SEES_PROCESSES else ""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simmate_remote.errors import (
     FolderFullError,
     InputMissingError,
+    ProgramFailedError,
     TaskCancelledError,
     TaskError,
     ValidationFailedError,
@@ -76,6 +77,7 @@ class Performance:
         self._cancelled = cancelled
         self._slots = Slots()
         self._in_program = 0.0
+        self._restarted = False
         self._folder = Path()
         self._record = Record(declaration.path, {})
 
@@ -146,12 +148,14 @@ class Performance:
             record.parameters = digests
             self._setup()
             if record.attempts:
-                self._restart()
+                record.inputs = save_inputs(self._folder, record.inputs)
+                self._restarted = self._restart()
             return 0
         again = record.state == "failed"
-        goes_on = record.state != "correcting" and (not record.attempts or self._restart())
-        if not goes_on and not restore_inputs(self._folder, record.inputs):
-            self._setup()
+        if record.state != "correcting" and record.attempts:
+            self._restarted = self._restart()
+        if not self._restarted:
+            self._begin_again()
         return 0 if again else len({one["attempt"] for one in record.corrections})
 
     def _setup(self) -> None:
@@ -174,6 +178,11 @@ class Performance:
         self._record.attempts[-1]["restart"] = can
         return can
 
+    def _begin_again(self) -> None:
+        """Bring back the inputs of the last attempt, or set up afresh."""
+        if not restore_inputs(self._folder, self._record.inputs):
+            self._setup()
+
     def _keep_last(self) -> None:
         number = len(self._record.attempts)
         if number and not attempt_folder(self._folder, number).exists():
@@ -183,7 +192,8 @@ class Performance:
         """Run the program once; say whether the task has succeeded, and is not to be tried again."""
         number = len(self._record.attempts) + 1
         self._check_files()
-        if self._record.inputs:
+        # What a restart has made of them is only a try: if it fails, those of the attempt before are needed.
+        if self._record.inputs and not self._restarted:
             self._record.inputs = save_inputs(self._folder, self._record.inputs)
             # From here on they are complete, whatever happens.
             self._record.state = "running"
@@ -195,11 +205,18 @@ class Performance:
         if watched.cancelled:
             raise self._fail(TaskCancelledError, f"{self._declared.name} was cancelled while its program ran")
         self._say("correcting")
+        restarted, self._restarted = self._restarted, False
         if corrector.round(number, watched.monitor):
             return False
         problem = judge(self._folder, self._declared, watched, self._record.attempts[-1], corrector.without_way)
         if problem is not None:
             kind, what, further = problem
+            if restarted and kind is ProgramFailedError:
+                # A checkpoint that was being written when the program was killed is no good one.
+                self._record.attempts[-1]["restart_failed"] = what
+                self._keep_last()
+                self._begin_again()
+                return False
             raise self._fail(kind, what, **further)
         for validator in validators:
             if corrector.call(validator, validator.check, "looked"):
