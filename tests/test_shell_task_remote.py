@@ -64,9 +64,10 @@ def own_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @travels
 def sleep_forever(folder: str) -> None:
-    from simmate_remote.workflows import ShellTask
+    from simmate_remote.workflows import Resources, ShellTask
 
-    ShellTask(command="sleep 8712345").run(folder)
+    # Without slots: the host's are those of this machine's user, and the worker is killed with what it holds.
+    ShellTask(command="sleep 8712345", resources=Resources(shared=True)).run(folder)
 
 
 def test_a_task_of_ones_own_runs_on_a_host(own_code: Path, tmp_path: Path) -> None:

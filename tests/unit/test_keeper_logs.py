@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from simmate_remote.errors import KeeperError
-from simmate_remote.keeper import logs as logs_module
+from simmate_remote.keeper.host import logs as logs_module
 from simmate_remote.keeper.host.lease import Lease
 from simmate_remote.keeper.host.log_folder import make_log_folder
 from simmate_remote.keeper.host.logs import Logs
