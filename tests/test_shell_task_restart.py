@@ -29,7 +29,8 @@ class Counts(Script):
 
     def setup(self, folder: Path, last: int, start: int = 0) -> None:  # type: ignore[override]
         (folder / "count.sh").write_text(
-            f"n=$(cat from.txt)\nwhile [ $n -lt {last} ]; do n=$((n+1)); echo $n > next; mv next checkpoint; sleep 0.02; done\n"
+            "n=$(cat from.txt)\n"
+            f"while [ $n -lt {last} ]; do n=$((n+1)); echo $n > next; mv next checkpoint; sleep 0.02; done\n"
             "echo from $(cat from.txt) to $n\n"
         )
         (folder / "from.txt").write_text(f"{start}\n")

@@ -86,9 +86,9 @@ class FolderLock:
                 fcntl.flock(self.fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:
                 owner = _read(self._path)
-                if owner is None or time.monotonic() > deadline or _may_live(owner, self._path):
+                if time.monotonic() > deadline or (owner and _may_live(owner, self._path)):
                     raise self._busy(owner) from error
-                # Its guardian still ends what it has left.
+                # A guardian still ends what a dead one has left, or is about to end itself.
                 select.select([], [], [], 0.02)
             except OSError as error:
                 if error.errno in _NO_LOCKS:

@@ -76,7 +76,7 @@ def fork_guardian(fds: list[int], client: int, control: socket.socket) -> int:
     try:
         control.close()
         adopt_orphans()
-        Guardian(socket.socket(fileno=fds[0]), client).run()
+        Guardian(socket.socket(fileno=fds[0]), client, fds[1:]).run()
     except OSError as error:
         os.write(2, f"simmate-remote: a guardian of a program failed: {error}\n".encode())
         os._exit(1)
@@ -117,11 +117,13 @@ class Guardian:
     Args:
         asked: The socket that the order comes on, and the answers go to; it ends with whoever asked.
         client: The handle of the process that asked; -1 where the system has none.
+        held: Descriptors to be held until nothing of the program is left.
     """
 
-    def __init__(self, asked: socket.socket, client: int) -> None:
+    def __init__(self, asked: socket.socket, client: int, held: list[int]) -> None:
         self.asked = asked
         self.client = client
+        self.held = held
         self.terminated = False
         signal.signal(signal.SIGTERM, self._terminate)
         self.wake = wake_by_signals()
@@ -141,6 +143,10 @@ class Guardian:
         if ending is None or (SEES_PROCESSES and has_children()):
             end_family(main, order["grace"])
         seconds = time.monotonic() - started
+        # Before it is told: the folder may then be used, moved, or unmounted.
+        os.chdir("/")
+        for fd in self.held:
+            os.close(fd)
         if ending is None:
             self._tell(status=None, seconds=seconds)
             return

@@ -9,10 +9,12 @@ from types import MappingProxyType
 from typing import Any, Generic, Literal
 
 from simmate_remote.errors import TaskDeclarationError
+from simmate_remote.workflows.current import current
 from simmate_remote.workflows.parameters import check_parameters
 from simmate_remote.workflows.shell.declaration import declaration_of
 from simmate_remote.workflows.shell.outcome import Data, Outcome, Tell
 from simmate_remote.workflows.shell.performing import Performance
+from simmate_remote.workflows.shell.reporting import report_stage
 from simmate_remote.workflows.shell.resources import Resources
 from simmate_remote.workflows.shell.signature import target_of_setup
 from simmate_remote.workflows.signatures import with_defaults
@@ -148,8 +150,8 @@ class ShellTask(Generic[Data]):
         Args:
             parameters: Those of ``setup``, by name.
             folder: Where; it is made. Default: a new one in the current folder.
-            tell: Is told each change of stage.
-            cancelled: Ends the task when it is set.
+            tell: Is told each change of stage. Default: within a run of a workflow, whoever watches the run.
+            cancelled: Ends the task when it is set. Default: the end of the run that it belongs to, if it does.
 
         Raises:
             WorkflowError: The parameters do not fit.
@@ -160,6 +162,9 @@ class ShellTask(Generic[Data]):
         own = type(self).setup is not ShellTask.setup
         target = target_of_setup(self.setup if own else _nothing_to_set_up, declaration.name)
         values = with_defaults(target, check_parameters(target, parameters or {}))
+        if (run := current()) is not None:
+            cancelled = cancelled or run.cancelled
+            tell = tell or report_stage
         return Performance(self, declaration, values, folder, tell, cancelled).perform()
 
 
