@@ -67,6 +67,21 @@ def remote_name(digest: str, names: Sequence[str], module: str) -> str:
     return f"{PREFIX}{digest}.{module}" if module.partition(".")[0] in names else module
 
 
+def shipped_module(module: str) -> tuple[str, tuple[str, ...], str] | None:
+    """Give the bundle that a module of this process belongs to; None: it was not shipped.
+
+    Args:
+        module: Its name in this process.
+
+    Returns:
+        The bundle's digest, its top-level modules, and the name that the module has where the bundle was made.
+    """
+    top, _, rest = module.partition(".")
+    if not top.startswith(PREFIX) or not rest:
+        return None
+    return top.removeprefix(PREFIX), tuple(sorted(sys.modules[top].__dict__["names"])), rest
+
+
 def local_name(digest: str, module: str) -> str:
     """Return the name that a module of the host has where the bundle was made."""
     return module.removeprefix(f"{PREFIX}{digest}.")

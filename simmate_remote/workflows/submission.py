@@ -19,6 +19,7 @@ from simmate_remote.workflows.bundle import Bundle, bundle
 from simmate_remote.workflows.call import Call, execute
 from simmate_remote.workflows.files import pack_files
 from simmate_remote.workflows.places import TARGET_EXECUTOR
+from simmate_remote.workflows.shipped import shipped_module
 from simmate_remote.workflows.shipping import ship
 from simmate_remote.workflows.signatures import with_defaults
 from simmate_remote.workflows.target import Target
@@ -36,7 +37,7 @@ class Prepared:
 
     Args:
         call: What a worker has to do.
-        code: The own code that goes along; None: all of it is there.
+        code: The own code that goes along; None: all of it is there, as what a workflow there starts itself.
     """
 
     call: Call
@@ -101,17 +102,19 @@ def prepare(
             f"a parameter of {target.name} cannot be sent: {find_unsendable(packed) or error}",
             meanwhile="nothing was run",
         ) from error
-    code = None if here else _bundle(target.module)
+    there = shipped_module(target.module)
+    code = None if here or there else _bundle(target.module)
+    digest, names, module = there or (code.digest if code else "", code.names if code else (), target.module)
     key = f"{target.name}-{uuid.uuid4().hex}"
     call = Call(
         key=key,
         topic=topic or f"run-{key}",
         run=run or key,
-        module=target.module,
+        module=module,
         attribute=target.attribute,
         parameters=arguments,
-        digest=code.digest if code else "",
-        names=code.names if code else (),
+        digest=digest,
+        names=names,
     )
     return Prepared(call, code)
 

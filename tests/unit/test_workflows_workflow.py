@@ -40,11 +40,14 @@ PACKAGE = {
         from simmate_remote.workflows import gather, report_progress, task, workflow
         from simmate_remote.workflows.current import current
 
+        import labflows.results as absolute
+
         from .results import Energy
 
         @task
         def square(x: int, offset: int = 0) -> Energy:
             print("squaring", x)
+            assert absolute.Energy is Energy
             return Energy(x * x + offset)
 
         @task
