@@ -35,6 +35,7 @@ def user_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give every test a user who has no files, no inventory and no SSH agent; the folders are below what it gives."""
     # Not tmp_path, which is long: a Unix socket in the run folder may have 107 bytes.
     folder = Path(tempfile.mkdtemp(prefix="user-", dir="/tmp"))
+    before = set(os.environ)
     for variable, name in USER_FOLDERS.items():
         (folder / name).mkdir(mode=0o700)
         monkeypatch.setenv(variable, str(folder / name))
@@ -42,6 +43,9 @@ def user_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.delenv(variable, raising=False)
     yield folder
     shutil.rmtree(folder)
+    # A LocalCluster leaves variables of Dask's in this process's environment.
+    for variable in {name for name in os.environ if "DASK" in name} - before:
+        del os.environ[variable]
 
 
 @pytest.fixture(scope="session")

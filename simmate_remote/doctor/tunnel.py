@@ -111,7 +111,8 @@ class Tunnel:
                 left -= len(data)
             seconds = time.perf_counter() - began
             if seconds > LONG_ENOUGH or size >= LARGEST_SIZE:
-                return size / max(seconds - round_trip, 1e-3), size
+                # Of a round trip that changes from one to the next, no more than half of it all is taken off.
+                return size / max(seconds - round_trip, seconds / 2), size
             size = min(size * GROWTH, LARGEST_SIZE)
 
     async def close(self) -> None:

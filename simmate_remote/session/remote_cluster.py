@@ -28,7 +28,6 @@ PATIENCE_FOR_DEATH = 0.25
 """Seconds between the ends of two connections of one process that was killed: the kernel closes them in a row."""
 
 PATIENCE_FOR_LEFTOVERS = 30.0
-LATE_FUTURES_INTERVAL = 0.5
 
 
 class RemoteCluster(Cluster):  # type: ignore[misc]
@@ -275,21 +274,14 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         if self.ended is None:
             self.ended = error
             self._tell_futures(error)
-            self.loop.add_callback(self._tell_late_futures, error)
 
     def _tell_futures(self, error: SimmateRemoteError) -> None:
         for client in self._clients():
-            for key, state in list(client.futures.items()):
+            # Out of the client's hands: when it closes it cancels what it knows, and the reason would be lost.
+            before, client.futures = client.futures, ToldFutures(error)
+            for state in list(before.values()):
                 if state.status in ("pending", "finished"):
-                    # Out of the client's hands: when it closes it cancels what it knows, and the reason would be lost.
-                    del client.futures[key]
                     state.set_error(error, None)
-
-    async def _tell_late_futures(self, error: SimmateRemoteError) -> None:
-        """Tell those that are made while the client closes: Dask takes them, and would never end them."""
-        while not self._closing:
-            await asyncio.sleep(LATE_FUTURES_INTERVAL)
-            self._tell_futures(error)
 
     def _clients(self) -> list[Client]:
         # Dask keeps no public list of them.
@@ -306,6 +298,32 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
 
     def _warn(self, text: str) -> None:
         logger.warning("%s", text)
+
+
+class ToldFutures(dict[str, Any]):
+    """The futures of a client whose scheduler is gone: each that is made from now on has failed, and knows why.
+
+    Dask takes them while the client closes, and would cancel them without a reason, or never end them.
+
+    Args:
+        error: The reason.
+    """
+
+    def __init__(self, error: SimmateRemoteError) -> None:
+        super().__init__()
+        self._error = error
+
+    def __setitem__(self, key: str, state: Any) -> None:
+        super().__setitem__(key, state)
+        state.set_error(self._error, None)
+
+    def pop(self, key: str, *default: Any) -> Any:
+        """Forget one, and give nothing that could be cancelled."""
+        super().pop(key, None)
+
+    def values(self) -> Any:
+        """Give nothing that could be cancelled."""
+        return ()
 
 
 def _terminal() -> Ask | None:

@@ -109,7 +109,9 @@ def test_the_box_cannot_dial_out(lab: Lab) -> None:
 @pytest.mark.parametrize("milliseconds", [20, 50, 100])
 def test_delay_is_exact(lab: Lab, milliseconds: int) -> None:
     with lab.network.delay(milliseconds):
-        assert milliseconds <= round_trip(lab) < milliseconds + 5
+        times = [round_trip(lab) for _ in range(3)]
+    assert min(times) >= milliseconds
+    assert min(times) < milliseconds + 5
     assert round_trip(lab) < 10
 
 

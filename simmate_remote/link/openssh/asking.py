@@ -10,6 +10,7 @@ import shlex
 import socket
 import struct
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -59,8 +60,13 @@ class Asker:
         """
         self._server = await asyncio.start_unix_server(self._accept, self._socket, limit=_LONGEST_QUESTION)
         self._socket.chmod(0o600)
+        try:
+            program = await asyncio.to_thread(_install_program)
+        except BaseException:
+            await self.stop()
+            raise
         return {
-            "SSH_ASKPASS": str(await asyncio.to_thread(_install_program)),
+            "SSH_ASKPASS": str(program),
             "SSH_ASKPASS_REQUIRE": "force",
             # Before OpenSSH 8.4, this is what lets ssh use such a program; nothing is shown anywhere.
             "DISPLAY": os.environ.get("DISPLAY") or "none:0",
@@ -156,10 +162,12 @@ def _install_program() -> Path:
             return path
     except OSError:
         pass
-    new = folder / f"askpass-{os.getpid()}"
-    new.write_text(text)
-    new.chmod(0o700)
-    new.replace(path)
+    # Two logins may do this at once, in threads of one process too.
+    handle, new = tempfile.mkstemp(prefix="askpass-", dir=folder)
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        os.fchmod(handle, 0o700)
+    os.replace(new, path)
     return path
 
 
