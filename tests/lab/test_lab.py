@@ -214,7 +214,7 @@ def test_processes_and_sockets_are_seen(lab: Lab, listener: int) -> None:
         ("tcp", "0.0.0.0:5000", listener),
         ("unix", f"/tmp/listener-{listener}", listener),
     }
-    assert lab.processes("researcher") == []
+    lab.wait_until_idle("researcher")
     lab.kill(listener, signal.SIGKILL)
     lab.wait_until_idle("neighbour")
     assert lab.sockets("neighbour") == []
