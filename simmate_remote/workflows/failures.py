@@ -6,7 +6,7 @@ import time
 
 from distributed import KilledWorker
 
-from simmate_remote.errors import ClusterError, Remedy, SchedulerError, WorkersError
+from simmate_remote.errors import ClusterError, Remedy, RunCancelledError, SchedulerError, WorkersError
 
 
 def no_use(error: Exception, host: str | None) -> ClusterError:
@@ -21,6 +21,16 @@ def scheduler_gone(host: str | None) -> SchedulerError:
     return SchedulerError(
         "the scheduler is gone, or it has dropped the task, before there was a result",
         host=host,
+        remedies=_logs(host),
+    )
+
+
+def run_cancelled(name: str, host: str | None) -> RunCancelledError:
+    """Say that a run was cancelled before it had a result."""
+    return RunCancelledError(
+        f"{name} was cancelled",
+        host=host,
+        meanwhile="programs that it ran were ended, and other runs go on",
         remedies=_logs(host),
     )
 

@@ -10,9 +10,8 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from distributed import Client, Future, wait
 
-from simmate_remote.errors import RunCancelledError
 from simmate_remote.workflows.current import cancel_here, printed_here
-from simmate_remote.workflows.failures import scheduler_gone
+from simmate_remote.workflows.failures import run_cancelled, scheduler_gone
 from simmate_remote.workflows.outcome import Outcome, read_outcome
 from simmate_remote.workflows.submission import Prepared
 from simmate_remote.workflows.waiting import place_given_up
@@ -165,7 +164,7 @@ class ClusterHandle(Handle[R]):
                     raise TimeoutError(f"{self.name} has not ended after {timeout:g} s; it goes on") from error
         if self.future.status == "cancelled":
             if self._client.status == "running":
-                raise RunCancelledError(f"{self.name} was cancelled", host=self._host)
+                raise run_cancelled(self.name, self._host)
             raise scheduler_gone(self._host)
         if self.future.status == "lost":
             raise scheduler_gone(self._host)
