@@ -67,6 +67,19 @@ def test_workflows_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> N
     assert as_json(capsys, "workflows", "list", "gone.py", code=1)["error"] == "WorkflowError"
 
 
+def test_a_package_is_listed_with_all_its_modules(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    package = folder / "flowpackage"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "inside.py").write_text(MODULE)
+    listed = as_json(capsys, "workflows", "list", "flowpackage")
+    assert [each["target"] for each in listed] == ["flowpackage.inside:measure"]
+    (package / "broken.py").write_text("import nowhere_to_be_found")
+    error = as_json(capsys, "workflows", "list", "flowpackage", code=1)
+    assert error["error"] == "WorkflowError"
+    assert "importing flowpackage.broken failed with ModuleNotFoundError" in error["what"]
+
+
 def test_installed_packages_make_workflows_known(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import pkgutil
 import sys
@@ -44,7 +43,7 @@ def list_workflows(place: str | None = None) -> list[Listed]:
     top = import_place(place)
     modules = [top.__name__]
     for found in pkgutil.walk_packages(getattr(top, "__path__", ()), f"{top.__name__}."):
-        importlib.import_module(found.name)
+        import_place(found.name)
         modules.append(found.name)
     is_file = place.endswith(".py") or "/" in place
     return sorted(
