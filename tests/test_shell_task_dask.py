@@ -12,7 +12,7 @@ import pytest
 from distributed import Client, LocalCluster
 
 from simmate_remote.errors import ProgramFailedError
-from simmate_remote.workflows.shell import Outcome, Resources
+from simmate_remote.workflows.shell import Resources, TaskOutcome
 from simmate_remote.workflows.shell.record import read_record
 from tests.shell_tasks import Script, processes_with, wait_until
 from tests.test_shell_task_restart import Counts
@@ -37,7 +37,7 @@ def cluster_client() -> Iterator[Client]:
 
 
 def count(folder: str, last: int) -> tuple[str, int]:
-    outcome: Outcome[str] = Counts().perform({"last": last}, folder)
+    outcome: TaskOutcome[str] = Counts().perform({"last": last}, folder)
     return outcome.data, outcome.attempts
 
 

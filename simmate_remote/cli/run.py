@@ -16,7 +16,7 @@ from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run_many import run_many
 from simmate_remote.errors import SimmateRemoteError, error_to_dict
 from simmate_remote.inventory import load_host
-from simmate_remote.workflows.outcome import Outcome
+from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place
 from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.sets import parameter_sets
@@ -82,7 +82,7 @@ def run(
         _show(outcome, target.name, on, as_json)
 
 
-def _show(outcome: Outcome, name: str, on: str, as_json: bool) -> None:
+def _show(outcome: RunOutcome, name: str, on: str, as_json: bool) -> None:
     tried = f", at attempt {outcome.attempts} since workers died" if outcome.attempts > 1 else ""
     where = {"serial": "in this process", "local": "on this machine"}.get(on, f"on {outcome.worker} of {on}")
     if outcome.error is not None:
@@ -97,7 +97,7 @@ def _show(outcome: Outcome, name: str, on: str, as_json: bool) -> None:
     emit(_success(outcome, on), human=None if nothing else lambda: _print_result(outcome.result), as_json=as_json)
 
 
-def _show_many(outcomes: list[Outcome], sets: list[dict[str, Any]], on: str, as_json: bool) -> None:
+def _show_many(outcomes: list[RunOutcome], sets: list[dict[str, Any]], on: str, as_json: bool) -> None:
     data = [
         {"parameters": plain(each), **(_success(outcome, on) if outcome.error is None else _failure(outcome, on))}
         for each, outcome in zip(sets, outcomes, strict=True)
@@ -113,7 +113,7 @@ def _print_result(result: Any) -> None:
     out.print(safe(text), soft_wrap=True)
 
 
-def _success(outcome: Outcome, on: str) -> dict[str, Any]:
+def _success(outcome: RunOutcome, on: str) -> dict[str, Any]:
     return {
         "result": plain(outcome.result),
         "on": on,
@@ -123,7 +123,7 @@ def _success(outcome: Outcome, on: str) -> dict[str, Any]:
     }
 
 
-def _failure(outcome: Outcome, on: str) -> dict[str, Any]:
+def _failure(outcome: RunOutcome, on: str) -> dict[str, Any]:
     """Describe what the function raised as any other error, with its own class and its traceback."""
     error = SimmateRemoteError(str(outcome.error), host=on, detail=outcome.traceback)
     return {**error_to_dict(error), "error": type(outcome.error).__name__}

@@ -12,7 +12,7 @@ from rich.live import Live
 
 from simmate_remote.cli.output import err, note, safe, table
 from simmate_remote.workflows.handle import Handle
-from simmate_remote.workflows.outcome import Outcome
+from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place, open_place
 from simmate_remote.workflows.resources import start
 from simmate_remote.workflows.target import Target
@@ -23,7 +23,7 @@ ROWS = 15
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
-def run_many(target: Target, sets: Sequence[dict[str, Any]], place: Place, host: str | None) -> list[Outcome]:
+def run_many(target: Target, sets: Sequence[dict[str, Any]], place: Place, host: str | None) -> list[RunOutcome]:
     """Run a target once for each parameter set, and show how it goes; a failure stops no other.
 
     Args:
@@ -54,8 +54,8 @@ def run_many(target: Target, sets: Sequence[dict[str, Any]], place: Place, host:
             raise
 
 
-def _wait(handles: list[Handle[Any]], labels: list[str], live: Live | None) -> list[Outcome]:
-    outcomes: dict[int, Outcome] = {}
+def _wait(handles: list[Handle[Any]], labels: list[str], live: Live | None) -> list[RunOutcome]:
+    outcomes: dict[int, RunOutcome] = {}
     while True:
         for number, handle in enumerate(handles):
             if number not in outcomes and handle.done():
@@ -69,14 +69,14 @@ def _wait(handles: list[Handle[Any]], labels: list[str], live: Live | None) -> l
         _pause(handles, outcomes)
 
 
-def _pause(handles: list[Handle[Any]], outcomes: dict[int, Outcome]) -> None:
+def _pause(handles: list[Handle[Any]], outcomes: dict[int, RunOutcome]) -> None:
     """Wait until one more has ended, or for a moment."""
     first = next(number for number in range(len(handles)) if number not in outcomes)
     with contextlib.suppress(TimeoutError):
         handles[first].outcome(SECONDS_BETWEEN_LOOKS)
 
 
-def _picture(handles: list[Handle[Any]], labels: list[str], outcomes: dict[int, Outcome]) -> RenderableType:
+def _picture(handles: list[Handle[Any]], labels: list[str], outcomes: dict[int, RunOutcome]) -> RenderableType:
     rows = sorted(_rows(handles, labels, outcomes), key=lambda row: row[1] == "waiting")[:ROWS]
     failed = sum(outcome.error is not None for outcome in outcomes.values())
     counted = f"{len(outcomes)} of {len(handles)} have ended" + (f", {failed} of them failed" if failed else "")
@@ -84,7 +84,7 @@ def _picture(handles: list[Handle[Any]], labels: list[str], outcomes: dict[int, 
 
 
 def _rows(
-    handles: list[Handle[Any]], labels: list[str], outcomes: dict[int, Outcome]
+    handles: list[Handle[Any]], labels: list[str], outcomes: dict[int, RunOutcome]
 ) -> Iterator[tuple[str, str, str, str, str]]:
     for number, handle in enumerate(handles):
         if number not in outcomes:
@@ -93,7 +93,7 @@ def _rows(
             yield labels[number], update.state, update.worker, done, update.text
 
 
-def _tell(number: int, of: int, label: str, outcome: Outcome) -> None:
+def _tell(number: int, of: int, label: str, outcome: RunOutcome) -> None:
     tried = f", at attempt {outcome.attempts}" if outcome.attempts > 1 else ""
     if outcome.error is None:
         note(f"{number} of {of}: {label} finished after {outcome.seconds:.1f} s{tried}")

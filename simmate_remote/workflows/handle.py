@@ -12,7 +12,7 @@ from distributed import Client, Future, wait
 
 from simmate_remote.workflows.current import cancel_here, printed_here
 from simmate_remote.workflows.failures import run_cancelled, scheduler_gone
-from simmate_remote.workflows.outcome import Outcome, read_outcome
+from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.submission import Prepared
 from simmate_remote.workflows.waiting import place_given_up
 from simmate_remote.workflows.watching import Update, Watch
@@ -37,7 +37,7 @@ class Handle(abc.ABC, Generic[R]):
     name: str
 
     @abc.abstractmethod
-    def outcome(self, timeout: float | None = None) -> Outcome:
+    def outcome(self, timeout: float | None = None) -> RunOutcome:
         """Wait for the end of the run, and give what came of it; a function that raised does not raise here.
 
         Args:
@@ -103,11 +103,11 @@ class FinishedHandle(Handle[R]):
         outcome: What came of it.
     """
 
-    def __init__(self, name: str, outcome: Outcome) -> None:
+    def __init__(self, name: str, outcome: RunOutcome) -> None:
         self.name = name
         self._outcome = outcome
 
-    def outcome(self, timeout: float | None = None) -> Outcome:
+    def outcome(self, timeout: float | None = None) -> RunOutcome:
         return self._outcome
 
     @property
@@ -144,9 +144,9 @@ class ClusterHandle(Handle[R]):
         self._host = host
         self._watch = watch
         self._began = time.monotonic()
-        self._outcome: Outcome | None = None
+        self._outcome: RunOutcome | None = None
 
-    def outcome(self, timeout: float | None = None) -> Outcome:
+    def outcome(self, timeout: float | None = None) -> RunOutcome:
         if self._outcome is None:
             self._wait(timeout)
             seconds = time.monotonic() - self._began

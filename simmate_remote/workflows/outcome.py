@@ -15,7 +15,7 @@ from simmate_remote.workflows.failures import no_use, workers_killed
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """What came of a run.
 
     Args:
@@ -44,7 +44,7 @@ class Outcome:
         return self.result
 
 
-def read_outcome(future: Future, code: Bundle | None, host: str | None, attempts: int, seconds: float) -> Outcome:
+def read_outcome(future: Future, code: Bundle | None, host: str | None, attempts: int, seconds: float) -> RunOutcome:
     """Take what a finished task came to.
 
     Args:
@@ -67,7 +67,7 @@ def read_outcome(future: Future, code: Bundle | None, host: str | None, attempts
         if code is not None and failure.folder:
             text = code.as_known_here(text, failure.folder)
         error = _exception(failure, digest, text)
-        return Outcome(None, error, text, attempts, failure.worker, seconds, failure.printed)
+        return RunOutcome(None, error, text, attempts, failure.worker, seconds, failure.printed)
     except KilledWorker as error:
         raise workers_killed(error, host) from error
     except Exception as error:
@@ -80,7 +80,7 @@ def read_outcome(future: Future, code: Bundle | None, host: str | None, attempts
             host=host,
             detail="Packages whose classes are in the result have to be installed here, too, in the same version.",
         ) from error
-    return Outcome(result, None, "", attempts, answer.worker, seconds, answer.printed)
+    return RunOutcome(result, None, "", attempts, answer.worker, seconds, answer.printed)
 
 
 def _exception(failure: TargetError, digest: str, text: str) -> BaseException:

@@ -17,7 +17,7 @@ from simmate_remote.errors import SimmateRemoteError
 from simmate_remote.workflows.call import own_traceback
 from simmate_remote.workflows.current import current
 from simmate_remote.workflows.handle import ClusterHandle, FinishedHandle, Handle
-from simmate_remote.workflows.outcome import Outcome
+from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import open_place
 from simmate_remote.workflows.submission import prepare
 from simmate_remote.workflows.target import Target, call
@@ -69,7 +69,7 @@ def _run_here(target: Target, parameters: dict[str, Any]) -> Handle[Any]:
         result, error, text = call(target.function, parameters), None, ""
     except Exception as raised:  # noqa: BLE001 - whatever a function raises is its outcome
         result, error, text = None, raised, own_traceback(raised)
-    return FinishedHandle(target.name, Outcome(result, error, text, 1, "serial", time.monotonic() - began))
+    return FinishedHandle(target.name, RunOutcome(result, error, text, 1, "serial", time.monotonic() - began))
 
 
 class _Connections:

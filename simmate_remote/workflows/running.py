@@ -11,7 +11,7 @@ from typing import Any
 from distributed import Future
 
 from simmate_remote.workflows.failures import no_use, no_worker, scheduler_gone
-from simmate_remote.workflows.outcome import Outcome, read_outcome
+from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.places import Place, open_place
 from simmate_remote.workflows.submission import prepare
 from simmate_remote.workflows.target import Target
@@ -28,7 +28,7 @@ def run_target(
     host: str | None = None,
     on_update: Callable[[Update], None] | None = None,
     patience: float | None = 120.0,
-) -> Outcome:
+) -> RunOutcome:
     """Run a function in this process, on this machine's cores, or on a cluster, with the same result.
 
     On a cluster, and on local processes, the function's own code goes along, and so do files that are given as

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simmate_remote.workflows.running import Outcome, run_target
+from simmate_remote.workflows.running import RunOutcome, run_target
 from simmate_remote.workflows.target import load_target
 
 pytest.importorskip("ase", reason="needs ASE: pip install 'simmate-remote[examples]'")
@@ -22,7 +22,7 @@ COPPER = EXAMPLES / "metals" / "structures" / "Cu.cif"
 
 
 @pytest.fixture(scope="module")
-def outcome() -> Iterator[Outcome]:
+def outcome() -> Iterator[RunOutcome]:
     """Compute all seven metals in this process."""
     path = list(sys.path)
     yield run_target(load_target(f"{WORKFLOW}:equations_of_state"), {}, "serial")
@@ -30,7 +30,7 @@ def outcome() -> Iterator[Outcome]:
 
 
 @pytest.fixture
-def metals(outcome: Outcome) -> dict[str, Any]:
+def metals(outcome: RunOutcome) -> dict[str, Any]:
     return {one.metal: one for one in outcome.get()}
 
 
@@ -77,7 +77,7 @@ def test_one_metal_on_processes_gives_what_all_gave_here(metals: dict[str, Any])
     assert single.get() == metals["Cu"]
 
 
-def test_the_report(outcome: Outcome, tmp_path: Path) -> None:
+def test_the_report(outcome: RunOutcome, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="needs matplotlib: pip install 'simmate-remote[examples]'")
     lines = report().table(outcome.get()).splitlines()
     assert lines[5].split() == ["Cu", "3.590", "3.61", "-0.6%", "134.3", "137.0", "-2.0%"]

@@ -23,7 +23,7 @@ PUBLIC = {
     ],
     "simmate_remote.testing": ["EmbeddedHost"],
     "simmate_remote.workflows": ["Resources", "ShellTask", "Workflow", "gather", "report_progress", "task", "workflow"],
-    "simmate_remote.workflows.shell": ["Correction", "Outcome", "Resources", "ShellTask", "Stage"],
+    "simmate_remote.workflows.shell": ["Correction", "Resources", "ShellTask", "Stage", "TaskOutcome"],
 }
 
 

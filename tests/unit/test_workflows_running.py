@@ -21,7 +21,7 @@ from simmate_remote.errors import ClusterError, SchedulerError, WorkersError, Wo
 from simmate_remote.workflows import bundle as bundle_module
 from simmate_remote.workflows import files as files_module
 from simmate_remote.workflows.bundle import bundle
-from simmate_remote.workflows.running import Outcome, run_target
+from simmate_remote.workflows.running import RunOutcome, run_target
 from simmate_remote.workflows.target import Target, load_target
 from simmate_remote.workflows.watching import Update
 from tests.unit.clusters import cluster_elsewhere
@@ -264,7 +264,7 @@ def test_two_versions_at_the_same_time_in_one_worker(tmp_path: Path) -> None:
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
     with cluster_elsewhere(tmp_path, workers=1) as (address, _), Client(address, set_as_default=False) as client:
-        outcomes: dict[str, Outcome] = {}
+        outcomes: dict[str, RunOutcome] = {}
 
         def start_the_other(update: Update) -> None:
             if update.state == "running" and not outcomes:

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from simmate_remote.workflows.shell.outcome import Correction, Outcome, Stage
+from simmate_remote.workflows.shell.outcome import Correction, Stage, TaskOutcome
 from simmate_remote.workflows.shell.resources import Resources
 from simmate_remote.workflows.shell.task import ShellTask
 
-__all__ = ["Correction", "Outcome", "Resources", "ShellTask", "Stage"]
+__all__ = ["Correction", "Resources", "ShellTask", "Stage", "TaskOutcome"]

@@ -32,7 +32,7 @@ class Correction:
 
 
 @dataclass(frozen=True)
-class Outcome(Generic[Data]):
+class TaskOutcome(Generic[Data]):
     """What came of a task that succeeded.
 
     Args:

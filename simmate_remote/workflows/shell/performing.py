@@ -34,7 +34,7 @@ from simmate_remote.workflows.shell.keeping import (
     save_inputs,
 )
 from simmate_remote.workflows.shell.lock import FolderLock
-from simmate_remote.workflows.shell.outcome import Correction, Data, Outcome, Stage, Tell
+from simmate_remote.workflows.shell.outcome import Correction, Data, Stage, TaskOutcome, Tell
 from simmate_remote.workflows.shell.own_folder import own_folder
 from simmate_remote.workflows.shell.place import Place
 from simmate_remote.workflows.shell.programs import FULL, MARK, Order, Program, find_command
@@ -81,7 +81,7 @@ class Performance:
         self._folder = Path()
         self._record = Record(declaration.path, {})
 
-    def perform(self) -> Outcome[Any]:
+    def perform(self) -> TaskOutcome[Any]:
         """Perform it."""
         began = time.monotonic()
         self._slots.check(self._declared.resources)
@@ -104,7 +104,7 @@ class Performance:
             if error.errno in FULL and not isinstance(error, TaskError):
                 raise self._fail(FolderFullError, f"{self._folder} cannot be written: {error.strerror}") from error
             raise
-        return Outcome(
+        return TaskOutcome(
             data=data,
             folder=self._folder,
             attempts=len(self._record.attempts),

@@ -12,7 +12,7 @@ from simmate_remote.errors import TaskDeclarationError
 from simmate_remote.workflows.current import current
 from simmate_remote.workflows.parameters import check_parameters
 from simmate_remote.workflows.shell.declaration import declaration_of
-from simmate_remote.workflows.shell.outcome import Data, Outcome, Tell
+from simmate_remote.workflows.shell.outcome import Data, TaskOutcome, Tell
 from simmate_remote.workflows.shell.performing import Performance
 from simmate_remote.workflows.shell.reporting import report_stage
 from simmate_remote.workflows.shell.resources import Resources
@@ -144,7 +144,7 @@ class ShellTask(Generic[Data]):
         *,
         tell: Tell | None = None,
         cancelled: threading.Event | None = None,
-    ) -> Outcome[Data]:
+    ) -> TaskOutcome[Data]:
         """Perform the task here and now, and say how it went.
 
         Args:
