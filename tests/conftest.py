@@ -39,7 +39,7 @@ def user_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable, name in USER_FOLDERS.items():
         (folder / name).mkdir(mode=0o700)
         monkeypatch.setenv(variable, str(folder / name))
-    for variable in ("SIMMATE_REMOTE_HOSTS", "SSH_AUTH_SOCK"):
+    for variable in ("SIMMATE_REMOTE_DATABASE", "SIMMATE_REMOTE_HOSTS", "SSH_AUTH_SOCK"):
         monkeypatch.delenv(variable, raising=False)
     yield folder
     shutil.rmtree(folder)

@@ -33,6 +33,7 @@ COMMANDS = {
     "push": _Command("simmate_remote.cli.files:push", "Copy files to a host: what is new or has changed."),
     "pull": _Command("simmate_remote.cli.files:pull", "Copy files from a host: what is new or has changed."),
     "workflows": _Command("simmate_remote.cli.workflows:app", "The workflows that there are: list, show."),
+    "database": _Command("simmate_remote.cli.database:app", "The database that runs and results are kept in."),
     "dashboard": _Command("simmate_remote.cli.watch:dashboard", "Open the Dask dashboard of a host in the browser."),
     "logs": _Command("simmate_remote.cli.watch:logs", "Print the output of a host's scheduler and workers."),
     "ps": _Command("simmate_remote.cli.there:ps", "List what is ours on a host, and what it uses."),

@@ -39,6 +39,16 @@
     ├── SessionError (RuntimeError)
     │   ├── NoSessionError (LookupError)       nothing is connected to this host
     │   └── SessionStoppedError (ConnectionError)
+    ├── DatabaseError (RuntimeError)
+    │   ├── DatabaseConfigurationError (ValueError) database.yaml or SIMMATE_REMOTE_DATABASE says what cannot be
+    │   ├── DatabaseUnreachableError (ConnectionError) nothing answers where the database should be
+    │   ├── DatabasePasswordError (PermissionError)
+    │   ├── DatabaseServerError                the embedded server does not start, or died
+    │   ├── DatabaseFullError (OSError)        no space under it, or no quota
+    │   ├── DatabaseVersionError               its tables are of another version of this program
+    │   │   └── DatabaseNewerError             of a newer one: they are left as they are
+    │   ├── DatabasePackagesError (ModuleNotFoundError) this Python lacks what it needs
+    │   └── BackupError                        cannot be written, or cannot be restored
     ├── FilesError (RuntimeError)              of push and pull
     │   ├── SourceError (LookupError)          what was named is not there, or cannot be told apart at the target
     │   ├── TargetFolderError                  the folder that files go into does not serve
@@ -87,6 +97,18 @@ from simmate_remote.errors.access import (
     UntrustedFolderError,
 )
 from simmate_remote.errors.base import Remedy, SimmateRemoteError, error_from_dict, error_to_dict
+from simmate_remote.errors.database import (
+    BackupError,
+    DatabaseConfigurationError,
+    DatabaseError,
+    DatabaseFullError,
+    DatabaseNewerError,
+    DatabasePackagesError,
+    DatabasePasswordError,
+    DatabaseServerError,
+    DatabaseUnreachableError,
+    DatabaseVersionError,
+)
 from simmate_remote.errors.host import (
     ConversationGoneError,
     DistributedMissingError,
@@ -141,6 +163,7 @@ from simmate_remote.errors.work import (
 __all__ = [
     "AnswerNeededError",
     "AuthenticationError",
+    "BackupError",
     "ClusterError",
     "CommandNotFoundError",
     "ConnectTimeoutError",
@@ -148,6 +171,15 @@ __all__ = [
     "ConversationGoneError",
     "CorrectionsExhaustedError",
     "CorrectionsUndoneError",
+    "DatabaseConfigurationError",
+    "DatabaseError",
+    "DatabaseFullError",
+    "DatabaseNewerError",
+    "DatabasePackagesError",
+    "DatabasePasswordError",
+    "DatabaseServerError",
+    "DatabaseUnreachableError",
+    "DatabaseVersionError",
     "DistributedMissingError",
     "EnvironmentInUseError",
     "FilesError",

@@ -21,6 +21,7 @@ PUBLIC = {
         "task",
         "workflow",
     ],
+    "simmate_remote.database": ["engine", "session"],
     "simmate_remote.testing": ["EmbeddedHost"],
     "simmate_remote.workflows": ["Resources", "ShellTask", "Workflow", "gather", "report_progress", "task", "workflow"],
     "simmate_remote.workflows.shell": ["Correction", "Resources", "ShellTask", "Stage", "TaskOutcome"],

@@ -12,7 +12,7 @@ import simmate_remote
 
 ROOT = Path(simmate_remote.__file__).parent
 HOUSE = (
-    "cli", "doctor", "integrations", "workflows", "runs", "files", "session", "cluster", "database", "environment",
+    "cli", "doctor", "integrations", "workflows", "files", "session", "runs", "cluster", "database", "environment",
     "keeper", "link", "streams", "inventory", "errors", "version",
 )  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))

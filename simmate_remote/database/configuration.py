@@ -1,0 +1,175 @@
+"""Which database is used: an embedded Postgres, unless ``database.yaml`` or SIMMATE_REMOTE_DATABASE names another."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+import platformdirs
+
+from simmate_remote.errors import DatabaseConfigurationError, Remedy
+
+VARIABLE = "SIMMATE_REMOTE_DATABASE"
+POSTGRES = ("postgresql", "postgres", "postgresql+psycopg")
+LEASE = 300.0
+"""Seconds that the embedded server stays when nobody uses it."""
+
+Kind = Literal["embedded", "postgresql", "sqlite"]
+_FIELDS = ("url", "reach", "host", "lease")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """Which database is used.
+
+    Args:
+        kind: ``embedded``, ``postgresql`` (a server of one's own) or ``sqlite``.
+        url: Of a server, in libpq's form, with all that the user wrote; of SQLite, the file's path. Empty: embedded.
+        reach: From where a server of one's own is reached: ``here``, or the ``host`` that is named.
+        host: The host from which it is reached, as the inventory calls it.
+        lease: Seconds that the embedded server stays when nobody uses it.
+        source: Where this was said, for people.
+        folder: Where the embedded server keeps its data.
+    """
+
+    kind: Kind
+    url: str
+    reach: Literal["here", "host"]
+    host: str | None
+    lease: float
+    source: str
+    folder: Path
+
+    @property
+    def shown(self) -> str:
+        """The address for people, without a password."""
+        if self.kind == "embedded":
+            return f"embedded Postgres in {self.folder}"
+        return f"SQLite in {self.url}" if self.kind == "sqlite" else without_password(self.url)
+
+
+def file_path() -> Path:
+    """Give the file that says which database is used; it need not be there."""
+    return platformdirs.user_config_path("simmate-remote") / "database.yaml"
+
+
+def load() -> Configuration:
+    """Read which database is used.
+
+    Raises:
+        DatabaseConfigurationError: The file or the variable says what cannot be, or others can read a password in it.
+    """
+    path, fields = file_path(), {}
+    source = "the default"
+    if path.exists():
+        fields, source = _read(path), str(path)
+    if given := os.environ.get(VARIABLE):
+        fields, source = {"lease": fields.get("lease"), "url": given}, VARIABLE
+    return _configuration({name: value for name, value in fields.items() if value is not None}, source)
+
+
+def without_password(url: str) -> str:
+    """Give a URL as it may be shown: with ``***`` in the place of a password."""
+    parts = urlsplit(url)
+    user, separator, place = parts.netloc.rpartition("@")
+    if separator and ":" in user:
+        parts = parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}")
+    options = [(name, "***" if name in ("password", "sslpassword") else value) for name, value in options_of(url)]
+    return urlunsplit(parts._replace(query=urlencode(options, safe="*/")))
+
+
+def options_of(url: str) -> list[tuple[str, str]]:
+    """Give the options after the ``?`` of a URL."""
+    return parse_qsl(urlsplit(url).query, keep_blank_values=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        fields = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _wrong(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict):
+        raise _wrong(f"{path}: expected fields such as `url: postgresql://me@db.uni.edu/simmate`")
+    for name in fields:
+        if name not in _FIELDS:
+            raise _wrong(f"{path}: there is no field {name!r}; there are {', '.join(_FIELDS)}")
+    if "***" not in without_password(str(fields.get("url", ""))) or not stat.S_IMODE(path.stat().st_mode) & 0o077:
+        return fields
+    raise DatabaseConfigurationError(
+        f"{path} has a password in it, and others can read it",
+        meanwhile="it is not used",
+        remedies=(Remedy(f"chmod 600 {shlex.quote(str(path))}", "keeps it to yourself"),),
+    )
+
+
+def _configuration(fields: dict[str, Any], source: str) -> Configuration:
+    url, reach, host = fields.get("url", ""), fields.get("reach", "here"), fields.get("host")
+    if not isinstance(url, str):
+        raise _wrong(f"{source}: `url` is a text such as postgresql://me@db.uni.edu/simmate")
+    if reach not in ("here", "host"):
+        raise _wrong(f"{source}: `reach` is `here` or `host`, not {reach!r}")
+    if (reach == "host") != (host is not None):
+        raise _wrong(
+            f"{source}: `reach: host` and `host: NAME` go together: the host that reaches the database", source
+        )
+    kind, url = _kind_and_url(url, source)
+    if reach == "host" and kind != "postgresql":
+        raise _wrong(f"{source}: `reach: host` is for a postgresql:// URL")
+    return Configuration(
+        kind=kind,
+        url=url,
+        reach=reach,
+        host=host,
+        lease=_seconds(fields.get("lease", LEASE), source),
+        source=source,
+        folder=platformdirs.user_data_path("simmate-remote") / "database",
+    )
+
+
+def _kind_and_url(url: str, source: str) -> tuple[Kind, str]:
+    if not url:
+        return "embedded", ""
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme == "sqlite":
+        # As SQLAlchemy has it: three slashes and a relative path, or four and an absolute one.
+        path = Path(unquote(rest.removeprefix("/"))).expanduser()
+        if not rest.startswith("/") or not path.name:
+            raise _wrong(f"{source}: SQLite needs a file, as in sqlite:////home/me/runs.db")
+        return "sqlite", str(path.absolute())
+    if not separator or scheme not in POSTGRES:
+        shown = f"{scheme}://…" if separator else "a text without ://"
+        raise _wrong(
+            f"{source}: {shown} is no database that can be used here: postgresql://USER@SERVER/NAME, or sqlite:///FILE"
+        )
+    url = f"postgresql://{rest}"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError as error:
+        raise _wrong(f"{source}: {without_password(url) if '@' not in url else 'the URL'}: {error}") from error
+    return "postgresql", url
+
+
+def _seconds(lease: object, source: str) -> float:
+    from simmate_remote.inventory.quantities import Duration
+
+    if isinstance(lease, float):
+        return lease
+    try:
+        return float(Duration.parse(str(lease)))
+    except ValueError as error:
+        raise _wrong(f"{source}: `lease`: {error}") from error
+
+
+def _wrong(what: str) -> DatabaseConfigurationError:
+    remedies = (Remedy("simmate-remote database status", "shows what is used"),)
+    return DatabaseConfigurationError(what, meanwhile="no database was opened or changed", remedies=remedies)

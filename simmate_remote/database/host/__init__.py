@@ -1,0 +1,1 @@
+"""What prepares a worker on the host for the database."""

@@ -1,0 +1,79 @@
+"""The pool of connections of this process, made when it is first asked for."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from simmate_remote.database.configuration import Configuration, load
+from simmate_remote.errors import DatabasePackagesError
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Engine
+    from sqlalchemy.orm import Session, sessionmaker
+
+SQLITE_BEGIN = "sqlite_begin"
+"""The execution option that says how a transaction of SQLite begins: ``IMMEDIATE`` takes the right to write at once."""
+
+_making = threading.Lock()
+
+
+def engine() -> Engine:
+    """Give the pool of connections to the database that is configured; each connection is checked before it is lent.
+
+    Raises:
+        DatabaseError: The configuration is wrong, or this Python lacks what the database needs.
+    """
+    configuration = load()
+    with _making:
+        return _engine(configuration)
+
+
+def session() -> sessionmaker[Session]:
+    """Give what makes SQLAlchemy sessions over the pool."""
+    return _session(engine())
+
+
+@functools.cache
+def _session(engine: Engine) -> sessionmaker[Session]:
+    from sqlalchemy.orm import sessionmaker
+
+    return sessionmaker(engine)
+
+
+@functools.cache
+def _engine(configuration: Configuration) -> Engine:
+    made = make_engine(configuration)
+    # A forked process must not use its parent's connections, nor close them.
+    os.register_at_fork(after_in_child=functools.partial(made.dispose, close=False))
+    return made
+
+
+def make_engine(configuration: Configuration) -> Engine:
+    """Make a pool of connections to a database."""
+    try:
+        import sqlalchemy
+    except ModuleNotFoundError as error:
+        raise DatabasePackagesError(f"this Python has no {error.name}, which the database needs") from error
+
+    if configuration.kind == "sqlite":
+        made = sqlalchemy.create_engine(f"sqlite:///{configuration.url}", connect_args={"timeout": 60})
+        sqlalchemy.event.listen(made, "connect", _prepare_sqlite)
+        sqlalchemy.event.listen(made, "begin", _begin_sqlite)
+        return made
+    from simmate_remote.database.connecting import connect
+
+    creator = functools.partial(connect, configuration)
+    return sqlalchemy.create_engine("postgresql+psycopg://", creator=creator, pool_pre_ping=True)
+
+
+def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None  # or it would begin transactions of its own, and end them before a table is made
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(SQLITE_BEGIN, '')}")
