@@ -118,9 +118,7 @@ def _configuration(fields: dict[str, Any], source: str) -> Configuration:
     if reach not in ("here", "host"):
         raise _wrong(f"{source}: `reach` is `here` or `host`, not {reach!r}")
     if (reach == "host") != (host is not None):
-        raise _wrong(
-            f"{source}: `reach: host` and `host: NAME` go together: the host that reaches the database", source
-        )
+        raise _wrong(f"{source}: `reach: host` and `host: NAME` go together: the host that reaches the database")
     kind, url = _kind_and_url(url, source)
     if reach == "host" and kind != "postgresql":
         raise _wrong(f"{source}: `reach: host` is for a postgresql:// URL")
