@@ -71,7 +71,12 @@
     │   │   └── CorrectionsUndoneError         handlers that undo each other
     │   ├── ValidationFailedError
     │   └── SupervisorError                    the process that watches over the program was killed
-    └── RunCancelledError (RuntimeError)       cancelled before it had a result
+    ├── RunCancelledError (RuntimeError)       cancelled before it had a result
+    └── RunError (RuntimeError)                what is known of a run, or its folder, does not serve
+        ├── RunNotFoundError (LookupError)     there is no such run, or its folder is gone
+        ├── RunDamagedError (ValueError)       a file of its folder cannot be read
+        ├── RunInterruptedError                given up, since each of its attempts was ended from outside
+        └── RunsUnavailableError (ConnectionError) runs of this host cannot be started or asked for at the moment
 
 A library's exception is translated once, at the edge where it arises, and stays reachable as ``__cause__``.
 This package uses the standard library alone: the keeper on the host imports it.
@@ -150,6 +155,11 @@ from simmate_remote.errors.work import (
     InputMissingError,
     ProgramFailedError,
     RunCancelledError,
+    RunDamagedError,
+    RunError,
+    RunInterruptedError,
+    RunNotFoundError,
+    RunsUnavailableError,
     SupervisorError,
     TaskCancelledError,
     TaskDeclarationError,
@@ -209,6 +219,11 @@ __all__ = [
     "RemoteEnvironmentError",
     "RemotePythonError",
     "RunCancelledError",
+    "RunDamagedError",
+    "RunError",
+    "RunInterruptedError",
+    "RunNotFoundError",
+    "RunsUnavailableError",
     "SSHConfigError",
     "SchedulerError",
     "SessionError",

@@ -99,3 +99,35 @@ class ValidationFailedError(TaskError):
 
 class SupervisorError(TaskError):
     """The process that watches over the program was killed, or does not answer."""
+
+
+class RunError(SimmateRemoteError, RuntimeError):
+    """What is known of a run, or its folder, does not serve.
+
+    Args:
+        run: The run's id; empty: it has none yet.
+        folder: Its folder on the host; empty: unknown.
+    """
+
+    further = ("run", "folder")
+
+    def __init__(self, what: str, *, run: str = "", folder: str = "", **common: Any) -> None:
+        super().__init__(what, **common)
+        self.run = run
+        self.folder = folder
+
+
+class RunNotFoundError(RunError, LookupError):
+    """There is no such run, or somebody has removed its folder."""
+
+
+class RunDamagedError(RunError, ValueError):
+    """A file of the run's folder cannot be read: it is cut short, changed, or of another version."""
+
+
+class RunInterruptedError(RunError):
+    """The run was given up, since each of its attempts was ended from outside."""
+
+
+class RunsUnavailableError(RunError, ConnectionError):
+    """Runs on this host cannot be started or asked for at the moment."""

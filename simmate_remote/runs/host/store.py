@@ -1,0 +1,110 @@
+"""Where runs are: a folder for each, the journal, and what they share (own code and large parameters)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from simmate_remote.errors import RunDamagedError, RunNotFoundError
+from simmate_remote.runs.host.durable import sync_all, write_once
+from simmate_remote.runs.host.folder import RunFolder
+from simmate_remote.runs.host.journal import Journal
+from simmate_remote.runs.host.spec import Spec
+from simmate_remote.runs.identity import is_id
+
+_DIGEST = re.compile(r"[0-9a-f]{16,64}")
+
+
+class RunStore:
+    """All runs of a host, or of this machine.
+
+    Args:
+        path: The folder; made if need be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.blobs = path / "blobs"
+        self.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, to be read."""
+        return Journal(self.path / "journal")
+
+    @property
+    def lock(self) -> Path:
+        """The file that the journal's writer locks."""
+        return self.path / "desk.lock"
+
+    def run(self, identity: str) -> RunFolder:
+        """Give the folder of a run, whether it exists or not.
+
+        Raises:
+            RunNotFoundError: That is no id, but perhaps a path to somewhere else.
+        """
+        if not is_id(identity):
+            raise RunNotFoundError(f"{identity[:100]!r} is no run's id")
+        return RunFolder(self.path / identity)
+
+    def ids(self) -> Iterator[str]:
+        """Yield the ids of all runs that have a folder, in no order."""
+        with os.scandir(self.path) as entries:
+            yield from (entry.name for entry in entries if is_id(entry.name))
+
+    def create(self, specs: Iterable[Spec]) -> list[RunFolder]:
+        """Write what some runs are, and wait until the disk has all of it.
+
+        Raises:
+            RunDamagedError: There is another run of one of these ids.
+            OSError: The disk is full; what was written of these runs is removed again.
+        """
+        made: list[RunFolder] = []
+        new: list[RunFolder] = []
+        try:
+            for spec in specs:
+                folder = self.run(spec.id)
+                made.append(folder)
+                if not folder.path.exists():
+                    new.append(folder)
+                folder.write_spec(spec)
+            sync_all([*(folder.path / "spec.json" for folder in made), self.path])
+        except OSError:
+            for folder in new:
+                shutil.rmtree(folder.path, ignore_errors=True)
+            raise
+        return made
+
+    def blob(self, digest: str) -> Path:
+        """Give the path of a blob, whether it exists or not.
+
+        Raises:
+            RunNotFoundError: That is no digest.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise RunNotFoundError(f"{digest[:100]!r} is no digest")
+        return self.blobs / digest
+
+    def put(self, data: bytes) -> str:
+        """Keep a blob, and give its digest."""
+        digest = hashlib.sha256(data).hexdigest()
+        write_once(self.blob(digest), data)
+        return digest
+
+    def get(self, digest: str) -> bytes:
+        """Give the content of a blob.
+
+        Raises:
+            RunDamagedError: It is gone, or was changed.
+        """
+        try:
+            data = self.blob(digest).read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise RunDamagedError(f"what runs share is damaged: {self.blob(digest)}")
+        return data
