@@ -44,6 +44,12 @@ def listing(box: Box, folder: str = "") -> list[str]:
     return box.run(f"ls -A ~/simmate-remote/{folder}").stdout.split()
 
 
+async def test_a_bare_host_is_compared_without_fetching_anything(box: Box, here: Here) -> None:
+    here.supply.installed["none-such"] = Distribution("none-such", "9.9", ())
+    compared = await check(bare(box), Wish(), here.supply, QUIET)
+    assert "none-such is missing there and 9.9 here" in compared.difference
+
+
 async def test_a_bare_host_becomes_ready_and_then_nothing_changes(box: Box, here: Here) -> None:
     steps: list[str] = []
     before = listing(box)

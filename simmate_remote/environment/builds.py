@@ -37,16 +37,8 @@ def built_wheel(
         pip.PipError: It cannot be built, or what is built here does not run there; with the reason.
         SetupError: There is no pip here.
     """
-    source = distribution.source
-    if source is not None and source.folder is not None:
-        if not source.folder.is_dir():
-            raise pip.PipError(f"it was installed from {source.folder}, which is not there any more")
-        what, key = str(source.folder), folder_key(source.folder)
-    else:
-        what = source.url if source is not None and source.url is not None else distribution.pin
-        key = hashlib.sha256(what.encode()).hexdigest()
-    shelf = f"built/{key[:24]}"
-    found = store.find(distribution.name, None, [*platform.tags(), *_own_tags()], shelf)
+    what, shelf = _origin(distribution)
+    found = _standing(distribution, platform, store, shelf)
     if found is None:
         step(f"building {distribution.name}")
         store.forget("built", KEPT)
@@ -61,6 +53,34 @@ def built_wheel(
             f"there is no wheel of it for {platform}, and one that is built here, {found.name}, does not run there"
         )
     return found
+
+
+def was_built(distribution: Distribution, platform: HostPlatform, store: WheelStore) -> bool:
+    """Say whether a distribution that comes from an index was built here before, since there is no wheel of it.
+
+    Args:
+        distribution: Which one.
+        platform: Where it shall run.
+        store: Where wheels are kept.
+    """
+    return _standing(distribution, platform, store, _origin(distribution)[1]) is not None
+
+
+def _origin(distribution: Distribution) -> tuple[str, str]:
+    """Give what pip builds a distribution from, and the shelf of the store that belongs to just that."""
+    source = distribution.source
+    if source is not None and source.folder is not None:
+        if not source.folder.is_dir():
+            raise pip.PipError(f"it was installed from {source.folder}, which is not there any more")
+        what, key = str(source.folder), folder_key(source.folder)
+    else:
+        what = source.url if source is not None and source.url is not None else distribution.pin
+        key = hashlib.sha256(what.encode()).hexdigest()
+    return what, f"built/{key[:24]}"
+
+
+def _standing(distribution: Distribution, platform: HostPlatform, store: WheelStore, shelf: str) -> Path | None:
+    return store.find(distribution.name, None, [*platform.tags(), *_own_tags()], shelf)
 
 
 def _own_tags() -> list[Tag]:

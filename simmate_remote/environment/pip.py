@@ -75,7 +75,9 @@ def build(what: str, folder: Path) -> None:
         PipError: It could not be built.
         SetupError: There is no pip here.
     """
-    _run(["wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), what])
+    # A project without pyproject.toml needs setuptools and wheel, which an environment need not have. Not --quiet: what
+    # the project's own build has said is the reason if it fails.
+    _run(["wheel", "--progress-bar", "off", "--no-deps", "--use-pep517", "--wheel-dir", str(folder), what])
 
 
 def _run(words: list[str]) -> None:
@@ -99,4 +101,13 @@ def _run(words: list[str]) -> None:
     except subprocess.TimeoutExpired as error:
         raise PipError(f"pip {words[0]} had not ended after {TIMEOUT:.0f} s") from error
     if done.returncode:
-        raise PipError("\n".join(done.stdout.strip().splitlines()[-_TOLD:]) or f"pip {words[0]} gave no reason")
+        raise PipError(_reason(done.stdout) or f"pip {words[0]} gave no reason")
+
+
+def _reason(output: str) -> str:
+    """Give the end of what pip said, or of what the project's own build said where that is what failed."""
+    lines = output.strip().splitlines()
+    ends = [number for number, line in enumerate(lines) if line.strip() == "[end of output]"]
+    if ends:
+        lines = [line.strip() for line in lines[: ends[0]] if line.strip()]
+    return "\n".join(lines[-_TOLD:])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from simmate_remote.environment.building import Plan, build
 from simmate_remote.environment.enrolment import enrol
 from simmate_remote.environment.interpreters import install_python, no_python
-from simmate_remote.environment.local import Distribution, choose
+from simmate_remote.environment.local import Distribution, Wanted, choose
 from simmate_remote.environment.login import Login, log_in
 from simmate_remote.environment.sending import Progress, disk_full, send
 from simmate_remote.environment.shell import Shell
@@ -165,12 +165,18 @@ class _Work:
         self._feedback = feedback
 
     def compare(self) -> SetupReport:
-        found, plan = self._plan()
-        return self._report(found, plan)
+        found, wanted = self._look()
+        if found.standing is None:
+            # All of it is missing: which builds it would be need not be known, and so nothing is fetched.
+            pins = [f"{each.name} is missing there and {each.version} here" for each in wanted.distributions]
+            pins += [f"{each} is missing there, and wanted" for each in wanted.further]
+            return self._report(found, pins, len(pins))
+        return self._compared(found, self._plan(found, wanted))
 
     def make(self) -> SetupReport:
-        found, plan = self._plan()
-        report = self._report(found, plan)
+        found, wanted = self._look()
+        plan = self._plan(found, wanted)
+        report = self._compared(found, plan)
         if plan.is_there(found):
             return report
         if found.foreign:
@@ -206,29 +212,35 @@ class _Work:
         report.changed = True
         return report
 
-    def _plan(self) -> tuple[Survey, Plan]:
+    def _look(self) -> tuple[Survey, Wanted]:
         self._feedback.step("looking at the host")
         found = survey(self._shell, self._wish.python or self._host.python)
         self._feedback.step("comparing")
         environment = found.platform.marker_environment()
-        wanted = choose(self._supply.installed, environment, only=self._wish.only, extra=self._wish.extra)
-        wheels = collect(wanted, found.platform, self._supply.store, host=self._host.name, step=self._feedback.step)
-        return found, Plan(tuple(wheels), self._host.python)
+        return found, choose(self._supply.installed, environment, only=self._wish.only, extra=self._wish.extra)
 
-    def _report(self, found: Survey, plan: Plan) -> SetupReport:
+    def _plan(self, found: Survey, wanted: Wanted) -> Plan:
+        wheels = collect(wanted, found.platform, self._supply.store, host=self._host.name, step=self._feedback.step)
+        return Plan(tuple(wheels), self._host.python)
+
+    def _compared(self, found: Survey, plan: Plan) -> SetupReport:
         standing = found.standing
         difference = plan.difference(found)
         if standing is not None and not standing.works:
             difference = ["the environment there does not work: its interpreter is gone, or cannot be run", *difference]
         elif standing is not None and not difference and not plan.is_there(found):
             difference = ["the environment there was made for another `python:` of the inventory"]
+        return self._report(found, difference, len(plan.wheels))
+
+    def _report(self, found: Survey, difference: list[str], distributions: int) -> SetupReport:
+        standing = found.standing
         return SetupReport(
             host=self._host.name,
             hostname=found.hostname,
             platform=str(found.platform),
             python=found.interpreter.path if found.interpreter is not None else None,
             environment=f"environments/{standing.name}" if standing is not None else None,
-            distributions=len(plan.wheels),
+            distributions=distributions,
             difference=difference,
         )
 

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import parse_wheel_filename
 
 from simmate_remote.environment import pip
-from simmate_remote.environment.builds import built_wheel
+from simmate_remote.environment.builds import built_wheel, was_built
 from simmate_remote.environment.local import Distribution, Wanted
 from simmate_remote.environment.platform_tags import HostPlatform
 from simmate_remote.environment.store import Wheel, WheelStore, read_json, write_json
@@ -45,9 +45,13 @@ def collect(
     found: dict[str, Path] = {}
     with store.busy:
         from_index = [each for each in wanted.distributions if each.source is None]
-        missing = [each for each in from_index if store.find(each.name, each.version, tags) is None]
+        missing = [
+            each
+            for each in from_index
+            if store.find(each.name, each.version, tags) is None and not was_built(each, platform, store)
+        ]
         if missing:
-            step(f"fetching {len(missing)} wheels")
+            step(f"fetching {len(missing)} wheel{'s' if len(missing) > 1 else ''}")
             reasons = _fetch(missing, platform, store)
         # Where not one of several could be had, it is the index that is out of reach, and nothing can be built either.
         hopeless = set(reasons) if len(reasons) == len(missing) > 1 else set()

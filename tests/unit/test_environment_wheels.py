@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -68,11 +69,11 @@ def test_the_second_time_nothing_is_fetched(index: Path, store: WheelStore) -> N
     write_wheel(index, "plain", "2.0", {}).rename(index / "plain-2.0-py3-none-any.whl")
     steps: list[str] = []
     first = names(installed("plain==2.0"), GLIBC, store, steps)
-    assert steps == ["fetching 1 wheels"]
+    assert steps == ["fetching 1 wheel"]
     for path in index.iterdir():
         path.unlink()
     assert names(installed("plain==2.0"), MUSL, store, steps) == first
-    assert steps == ["fetching 1 wheels"]
+    assert steps == ["fetching 1 wheel"]
 
 
 def test_all_that_cannot_be_had_are_named(index: Path, store: WheelStore) -> None:
@@ -130,6 +131,27 @@ def test_a_local_project_is_built_once_for_each_content(tmp_path: Path, index: P
     assert steps == ["building mine"] * 2
 
 
+def test_what_comes_as_source_alone_is_built_once(tmp_path: Path, index: Path, store: WheelStore) -> None:
+    folder = tmp_path / "mine-1.0"
+    project(folder, "a = 1\n")
+    (folder / "PKG-INFO").write_text("Metadata-Version: 2.1\nName: mine\nVersion: 1.0\n")
+    with tarfile.open(index / "mine-1.0.tar.gz", "w:gz") as archive:
+        archive.add(folder, "mine-1.0")
+    steps: list[str] = []
+    assert names(installed("mine==1.0"), GLIBC, store, steps) == ["mine-1.0-py3-none-any.whl"]
+    assert steps == ["fetching 1 wheel", "building mine"]
+    assert names(installed("mine==1.0"), GLIBC, store, steps) == ["mine-1.0-py3-none-any.whl"]
+    assert len(steps) == 2, "the index was asked again for what it does not have"
+
+
+def test_a_build_that_fails_says_what_it_said(tmp_path: Path, index: Path, store: WheelStore) -> None:
+    wanted = Wanted((project(tmp_path / "mine", "a = 1\n"),))
+    (tmp_path / "mine" / "back.py").write_text("raise RuntimeError('no compiler for Fortran')\n")
+    with pytest.raises(WheelMissingError) as caught:
+        names(wanted, GLIBC, store)
+    assert "no compiler for Fortran" in str(caught.value)
+
+
 def test_what_was_built_and_not_used_for_long_is_forgotten(tmp_path: Path, index: Path, store: WheelStore) -> None:
     def built() -> int:
         return len(list((store.folder / "built").iterdir()))
@@ -170,7 +192,7 @@ def test_further_requirements_come_with_what_they_need_and_stay_the_same(index: 
     assert first == ["more-1.0-py3-none-any.whl", "plain-2.0-py3-none-any.whl"]
     write_wheel(index, "more", "1.1", {})
     assert names(wanted, GLIBC, store, steps) == first
-    assert steps == ["fetching 1 wheels", "fetching more"]
+    assert steps == ["fetching 1 wheel", "fetching more"]
     with pytest.raises(WheelMissingError, match="none-such"):
         names(Wanted((), (Requirement("none-such"),)), GLIBC, store)
 
