@@ -28,6 +28,7 @@ USER_FOLDERS = {
     "XDG_RUNTIME_DIR": "run",
     "SIMMATE_REMOTE_SLOTS": "slots",
 }
+SHARED_LAB = pytest.StashKey["Lab"]()
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +50,7 @@ def user_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def lab() -> Iterator[Lab]:
+def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
     """Give the lab, one for the whole test session; skip where it cannot be had, except in CI."""
     from tests.lab import Lab
 
@@ -60,7 +61,19 @@ def lab() -> Iterator[Lab]:
             pytest.fail(f"{message} (in CI nothing is skipped)", pytrace=False)
         pytest.skip(message)
     with Lab.up() as lab:
+        request.config.stash[SHARED_LAB] = lab
         yield lab
+        del request.config.stash[SHARED_LAB]
+
+
+@pytest.fixture(autouse=True)
+def lab_as_found(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let every test leave the shared lab as it found it."""
+    yield
+    if request.node.get_closest_marker("lab") and (lab := request.config.stash.get(SHARED_LAB, None)):
+        from tests.lab.leftovers import assert_as_found
+
+        assert_as_found(lab)
 
 
 @pytest.fixture(params=["embedded", pytest.param("lab", marks=pytest.mark.lab)])

@@ -12,6 +12,7 @@ from tests.lab.change import Change
 from tests.lab.firewall import set_firewall, set_idle_limit
 
 ANSWER_LIMIT = 10.0
+UNTOUCHED: dict[str, object] = {"delay": 0, "loss": 0, "down": False}
 FOR_EVER = 432_000  # seconds: the kernel's own limit for idle connections
 
 
@@ -61,6 +62,14 @@ class Network:
     def up(self) -> None:
         """End an outage; delay and loss stay what they were."""
         self._order({"down": False})
+
+    def restore(self) -> dict[str, Any]:
+        """Be undelayed, lossless and up again, and return what was otherwise, as :meth:`state` tells it."""
+        found = self.state()
+        changed = {name: found[name] for name, value in UNTOUCHED.items() if found[name] != value}
+        if changed:
+            self._order(dict(UNTOUCHED))
+        return changed
 
     def forget_connections(self) -> None:
         """Let the firewall forget all connections: their packets vanish silently, new connections are welcome."""

@@ -52,6 +52,18 @@ class Socket(NamedTuple):
     pid: int
 
 
+class Connection(NamedTuple):
+    """A TCP connection that a process holds.
+
+    Args:
+        local: Address and port of this end.
+        peer: Address and port of the other end.
+    """
+
+    local: str
+    peer: str
+
+
 def list_processes(init_pid: int) -> list[BoxProcess]:
     """Return the living processes in the PID namespace of a process; zombies do not count.
 
@@ -79,6 +91,21 @@ def list_sockets(init_pid: int, processes: list[BoxProcess]) -> list[Socket]:
                 kind, address = listening[inode]
                 found.setdefault(inode, Socket(kind, address, process.seen.pid))
     return sorted(found.values())
+
+
+def tcp_connections(net: Path) -> list[Connection]:
+    """Return the TCP connections of a network namespace, without those that only the kernel still cares for.
+
+    Args:
+        net: Its folder in ``/proc``, for example ``/proc/self/net``.
+    """
+    found = []
+    for name in ("tcp", "tcp6"):
+        for line in (net / name).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] != LISTENING and fields[9] != "0":
+                found.append(Connection(_tcp_address(fields[1]), _tcp_address(fields[2])))
+    return found
 
 
 def _namespace(pid: int) -> int | None:

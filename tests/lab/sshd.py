@@ -14,6 +14,7 @@ from typing import NamedTuple
 from tests.lab.accounts import make_key
 from tests.lab.box import Box
 from tests.lab.change import Change
+from tests.lab.processes import BoxProcess
 
 START_LIMIT = 10.0
 HOST_KEY_KINDS = ("ed25519", "ecdsa")
@@ -107,6 +108,10 @@ class SSHServer:
                 raise RuntimeError(f"sshd did not start:\n{self._said(start)}")
             time.sleep(0.003)
 
+    def overrides(self) -> dict[str, object]:
+        """Return the settings that are not the lab's own."""
+        return dict(self._overrides)
+
     def _configuration(self) -> str:
         lines = []
         for keyword, value in {**SETTINGS, **self._overrides}.items():
@@ -133,9 +138,13 @@ class SSHServer:
             self._listener.wait(START_LIMIT)
             self._listener = None
 
+    def sessions(self) -> list[BoxProcess]:
+        """Return the server's processes for open connections; a login has two, root's and its user's."""
+        return [process for process in self._box.processes() if re.match(r"sshd: (?!/)", process.seen.argv[0])]
+
     def hang_up(self) -> int:
         """Kill every open session of the server, and return how many processes that were."""
-        sessions = [process for process in self._box.processes() if re.match(r"sshd: (?!/)", process.seen.argv[0])]
+        sessions = self.sessions()
         for process in sessions:
             try:
                 self._box.kill(process.seen.pid)

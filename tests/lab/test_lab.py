@@ -17,6 +17,7 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.folder import LABS
+from tests.lab.leftovers import assert_as_found
 
 reason = Lab.missing()
 pytestmark = [
@@ -44,6 +45,14 @@ os.unlink(path)
 def lab() -> Iterator[Lab]:
     with Lab.up() as lab:
         yield lab
+
+
+@pytest.fixture(autouse=True)
+def lab_as_found(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Let every test leave this module's lab as it found it."""
+    yield
+    if "lab" in request.fixturenames:
+        assert_as_found(request.getfixturevalue("lab"))
 
 
 def ssh(lab: Lab, *words: str, alias: str = "lab-box") -> subprocess.CompletedProcess[str]:
@@ -300,6 +309,32 @@ def test_sessions_outlive_a_server_that_starts_anew_but_not_a_hang_up(lab: Lab) 
         assert lab.server.hang_up() > 0
         assert process.wait(10) == 255
     lab.run("researcher", "kill -9 -1", check=False)
+    lab.wait_until_idle("researcher")
+
+
+def test_what_a_test_left_is_named_and_mended(lab: Lab) -> None:
+    command = ["ssh", "-F", str(lab.ssh_config), "lab-box", "echo begun; read answer"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        lab.sshd(MaxSessions=2)
+        lab.network.delay(20)
+        with pytest.raises(AssertionError) as caught:
+            assert_as_found(lab, leaving=0.1)
+        process.communicate(timeout=10)
+    for left in ("a login: ", "MaxSessions", "delay is 0.01"):
+        assert left in str(caught.value)
+    assert_as_found(lab)
+
+
+def test_a_login_whose_end_was_lost_is_nobodys_fault(lab: Lab) -> None:
+    command = ["ssh", "-F", str(lab.ssh_config), "lab-box", "echo begun; read answer"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"begun\n"
+        lab.network.forget_connections()
+        process.kill()
+    assert_as_found(lab, unheard=0.1)
     lab.wait_until_idle("researcher")
 
 
