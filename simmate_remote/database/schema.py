@@ -44,7 +44,7 @@ def check(connection: Connection) -> None:
         DatabaseVersionError: They are older, or not there.
     """
     version, known = version_of(connection), known_versions()
-    _refuse_newer(version, known)
+    refuse_newer(version, known)
     if known and version != known[-1]:
         what = "has no tables of this program" if version is None else f"has tables of version {version}"
         raise DatabaseVersionError(
@@ -65,16 +65,25 @@ def upgrade(engine: Engine) -> tuple[str | None, str | None]:
     known = known_versions()
     with engine.begin() as connection:
         before = version_of(connection)
-        _refuse_newer(before, known)
+        refuse_newer(before, known)
         if known and before != known[-1]:
             _take_turns(connection)
             before = version_of(connection)  # another process may have done it meanwhile
-            _refuse_newer(before, known)
+            refuse_newer(before, known)
             _run(connection)
     return before, known[-1] if known else before
 
 
-def _refuse_newer(version: str | None, known: list[str]) -> None:
+def refuse_newer(version: str | None, known: list[str]) -> None:
+    """Refuse tables of a version that this program does not know.
+
+    Args:
+        version: That of the tables; None: there are none.
+        known: The versions that this program knows.
+
+    Raises:
+        DatabaseNewerError: They are of a newer version of this program, and were not touched.
+    """
     if version is not None and version not in known:
         newest = f"the newest that this program knows is {known[-1]}" if known else "this program knows none"
         raise DatabaseNewerError(
