@@ -12,6 +12,7 @@ import pytest
 
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import EmbeddedBox, LabBox, assert_nothing_left
+from tests.databases import end_database
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +44,7 @@ def user_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for variable in ("SIMMATE_REMOTE_DATABASE", "SIMMATE_REMOTE_HOSTS", "SSH_AUTH_SOCK"):
         monkeypatch.delenv(variable, raising=False)
     yield folder
+    end_database(folder / "data")
     shutil.rmtree(folder)
     # A LocalCluster leaves variables of Dask's in this process's environment.
     for variable in {name for name in os.environ if "DASK" in name} - before:

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from simmate_remote.database.configuration import Configuration
-from simmate_remote.errors import DatabaseUnreachableError
+from simmate_remote.database.embedded.place import DATABASE, USER, Place
+from simmate_remote.database.embedded.server import Hold, ensure
+from simmate_remote.errors import (
+    DatabaseError,
+    DatabasePackagesError,
+    DatabasePasswordError,
+    DatabaseUnreachableError,
+    Remedy,
+)
 
 if TYPE_CHECKING:
     import psycopg
 
+PATIENCE = 60.0
+"""Seconds for an embedded server that was killed to recover."""
+
+PAUSE = 0.05
+
 
 def connect(configuration: Configuration, **options: Any) -> psycopg.Connection[Any]:
-    """Connect to the database.
+    """Connect to the database; the embedded server is started if need be, and stays as long as the connection.
 
     Args:
         configuration: Which database.
@@ -21,8 +35,53 @@ def connect(configuration: Configuration, **options: Any) -> psycopg.Connection[
     Raises:
         DatabaseError: There is no connection, and why.
     """
+    try:
+        import psycopg
+    except ImportError as error:
+        raise DatabasePackagesError(f"this Python has no psycopg, which the database needs: {error}") from error
+    if configuration.kind == "embedded":
+        return _connect_embedded(configuration, options)
+    try:
+        return psycopg.connect(configuration.url, **options)
+    except psycopg.Error as error:
+        raise reason(configuration, error) from error
+
+
+def _connect_embedded(configuration: Configuration, options: dict[str, Any]) -> psycopg.Connection[Any]:
     import psycopg
 
-    if configuration.kind != "postgresql":
-        raise DatabaseUnreachableError("the embedded database is not there yet")
-    return psycopg.connect(configuration.url, **options)
+    from simmate_remote.database.holding import HoldingConnection
+
+    place = Place(configuration.folder)
+    hold = Hold(place)
+    limit = time.monotonic() + PATIENCE
+    while True:
+        folder = ensure(place, configuration.lease)
+        try:
+            connection = HoldingConnection.connect(
+                host=str(folder), user=USER, dbname=DATABASE, passfile=str(place.passwords), **options
+            )
+        except psycopg.OperationalError as error:
+            # It was killed, or has just been started again and goes through what it had written.
+            if time.monotonic() > limit or _is_about_password(error):
+                raise reason(configuration, error) from error
+            time.sleep(PAUSE)
+        else:
+            connection.hold = hold
+            return connection
+
+
+def _is_about_password(error: psycopg.Error) -> bool:
+    # libpq has no code for why a connection failed; a server that speaks another language gets the general answer.
+    return "password" in str(error) or "authentication" in str(error)
+
+
+def reason(configuration: Configuration, error: psycopg.Error) -> DatabaseError:
+    """Say in our words why there is no connection."""
+    said = str(error).strip()
+    status = Remedy("simmate-remote database status", "asks again, and shows who says which database is used")
+    if _is_about_password(error):
+        what = f"the database does not accept the user or the password: {configuration.shown}"
+        return DatabasePasswordError(what, remedies=(status,), detail=said)
+    what = f"the database does not answer: {configuration.shown}"
+    return DatabaseUnreachableError(what, remedies=(status,), detail=said)

@@ -8,10 +8,10 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from simmate_remote.database.configuration import Configuration, load
-from simmate_remote.errors import DatabasePackagesError
+from simmate_remote.errors import DatabaseFullError, DatabasePackagesError, Remedy
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, ExceptionContext
     from sqlalchemy.orm import Session, sessionmaker
 
 SQLITE_BEGIN = "sqlite_begin"
@@ -66,7 +66,21 @@ def make_engine(configuration: Configuration) -> Engine:
     from simmate_remote.database.connecting import connect
 
     creator = functools.partial(connect, configuration)
-    return sqlalchemy.create_engine("postgresql+psycopg://", creator=creator, pool_pre_ping=True)
+    made = sqlalchemy.create_engine("postgresql+psycopg://", creator=creator, pool_pre_ping=True)
+    sqlalchemy.event.listen(made, "handle_error", _say_that_it_is_full)
+    return made
+
+
+def _say_that_it_is_full(context: ExceptionContext) -> None:
+    from psycopg.errors import DiskFull
+
+    if isinstance(context.original_exception, DiskFull):
+        raise DatabaseFullError(
+            "no space is left on the disk under the database",
+            meanwhile="this transaction was undone; what was committed is kept",
+            remedies=(Remedy("simmate-remote database status", "shows where the database is"),),
+            detail=str(context.original_exception).strip(),
+        ) from context.original_exception
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:

@@ -1,0 +1,37 @@
+"""The embedded database of a test's user, looked at from outside, and ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+from simmate_remote.database.embedded.place import Place
+from tests.hosts import wait_until
+
+
+def place_in(data: Path) -> Place:
+    """Give the place of the embedded database below a folder for users' data."""
+    return Place(data / "simmate-remote" / "database")
+
+
+def supervisor_of(place: Place) -> int | None:
+    """Give the number of the supervisor that lives."""
+    try:
+        number = int(place.supervising.read_text().partition(" ")[2])
+        command = Path(f"/proc/{number}/cmdline").read_bytes()
+    except (FileNotFoundError, ValueError):
+        return None
+    return number if b"simmate_remote.database.embedded.supervisor" in command else None
+
+
+def server_of(place: Place) -> int:
+    """Give the number of the server that lives."""
+    return int((place.data / "postmaster.pid").read_text().split()[0])
+
+
+def end_database(data: Path) -> None:
+    """End the embedded database, if there is one."""
+    if (number := supervisor_of(place_in(data))) is not None:
+        os.kill(number, signal.SIGTERM)
+        wait_until(lambda: supervisor_of(place_in(data)) is None, 30, "the end of the database's supervisor")
