@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from simmate_remote.database.configuration import Configuration, load
 from simmate_remote.database.connecting import connect
 from simmate_remote.database.schema import VERSION_TABLE, known_versions, refuse_newer
-from simmate_remote.errors import DatabaseUnreachableError
+from simmate_remote.errors import DatabaseFullError, DatabaseUnreachableError
 
 if TYPE_CHECKING:
     import psycopg
@@ -25,6 +25,8 @@ LOCK_TIMEOUT = 60.0
 
 AT_ONCE = 500
 """Rows that are fetched at once of a long listing."""
+
+_NO_SPACE = "53100"
 
 Parameters = Mapping[str, Any]
 
@@ -54,55 +56,60 @@ class Plain:
 
     def rows(self, statement: str, parameters: Parameters | None = None) -> list[tuple[Any, ...]]:
         """Execute a query, and give all its rows."""
-        return list(self._execute(statement, parameters))
+        with _translated():
+            return list(self._execute(statement, parameters))
 
     def row(self, statement: str, parameters: Parameters | None = None) -> tuple[Any, ...] | None:
         """Execute a query, and give its first row; None: there is none."""
-        for row in self._execute(statement, parameters):
-            return tuple(row)
-        return None
+        with _translated():
+            row = self._execute(statement, parameters).fetchone()
+        return None if row is None else tuple(row)
 
     def stream(self, statement: str, parameters: Parameters | None = None) -> Iterator[tuple[Any, ...]]:
         """Execute a query, and yield its rows; only a few of them are in memory at a time."""
-        if self._postgres is None:
-            yield from self._execute(statement, parameters)
-            return
-        with self._postgres.transaction(), self._postgres.cursor("simmate_remote") as cursor:
-            cursor.itersize = AT_ONCE
-            cursor.execute(_for_postgres(statement), parameters)
-            yield from cursor
+        with _translated():
+            if self._postgres is None:
+                yield from self._execute(statement, parameters)
+                return
+            with self._postgres.transaction(), self._postgres.cursor("simmate_remote") as cursor:
+                cursor.itersize = AT_ONCE
+                cursor.execute(_for_postgres(statement), parameters)
+                yield from cursor
 
     def change(self, statement: str, parameters: Parameters | None = None) -> int:
         """Execute a statement, and give how many rows it changed."""
-        return int(self._execute(statement, parameters).rowcount)
+        with _translated():
+            return int(self._execute(statement, parameters).rowcount)
 
     def change_many(self, statement: str, parameters: Sequence[Parameters]) -> None:
         """Execute a statement for each of many sets of parameters."""
         if not parameters:
             return
-        if self._sqlite is not None:
-            self._sqlite.executemany(statement, parameters)
-            return
-        assert self._postgres is not None
-        with self._postgres.cursor() as cursor:
-            cursor.executemany(_for_postgres(statement), parameters)
+        with _translated():
+            if self._sqlite is not None:
+                self._sqlite.executemany(statement, parameters)
+                return
+            assert self._postgres is not None
+            with self._postgres.cursor() as cursor:
+                cursor.executemany(_for_postgres(statement), parameters)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Commit all of the block, or nothing."""
-        if self._postgres is not None:
-            with self._postgres.transaction():
+        with _translated():
+            if self._postgres is not None:
+                with self._postgres.transaction():
+                    yield
+                return
+            assert self._sqlite is not None
+            # Not when the first row is written: what was read before would then be a reason to fail.
+            self._sqlite.execute("BEGIN IMMEDIATE")
+            try:
                 yield
-            return
-        assert self._sqlite is not None
-        # Not when the first row is written: what was read before would then be a reason to fail.
-        self._sqlite.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._sqlite.rollback()
-            raise
-        self._sqlite.commit()
+                self._sqlite.commit()
+            except BaseException:
+                self._sqlite.rollback()
+                raise
 
     def close(self) -> None:
         """Close it."""
@@ -169,6 +176,27 @@ def _open_sqlite(path: str) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise DatabaseUnreachableError(f"the database {path} cannot be opened: {error}") from error
     return connection
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """Translate what a driver raises when the database is gone, or has no space; a statement's own faults stay."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise (DatabaseFullError if "full" in str(error) else DatabaseUnreachableError)(str(error)) from error
+    except Exception as error:
+        # Not by its class: who uses SQLite does not import it.
+        if not type(error).__module__.startswith("psycopg") or not _is_operational(error):
+            raise
+        no_space = getattr(error, "sqlstate", None) == _NO_SPACE
+        raise (DatabaseFullError if no_space else DatabaseUnreachableError)(str(error).strip()) from error
+
+
+def _is_operational(error: Exception) -> bool:
+    import psycopg
+
+    return isinstance(error, psycopg.OperationalError)
 
 
 @functools.cache

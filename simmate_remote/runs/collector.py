@@ -68,7 +68,7 @@ class Collector:
 
     def __init__(self, plain: Plain, source: Source) -> None:
         self.source = source
-        self._plain = plain
+        self.plain = plain
         self._skew = source.skew if abs(source.skew) >= LEAST_SKEW else 0.0
 
     def begin(self) -> int:
@@ -76,14 +76,14 @@ class Collector:
 
         What has not ended of an earlier journal in the same place is lost: that journal is gone.
         """
-        with self._plain.transaction():
-            self._plain.change(
+        with self.plain.transaction():
+            self.plain.change(
                 "INSERT INTO simmate_remote_journals (journal, host, machine, folder, skew)"
                 " VALUES (:journal, :host, :machine, :folder, :skew) ON CONFLICT (journal) DO UPDATE SET"
                 " host = excluded.host, machine = excluded.machine, folder = excluded.folder, skew = excluded.skew",
                 self.source._replace(skew=self._skew)._asdict(),
             )
-            gone = self._plain.rows(
+            gone = self.plain.rows(
                 "SELECT journal FROM simmate_remote_journals WHERE host = :host AND machine = :machine"
                 " AND folder = :folder AND journal <> :journal",
                 self.source._asdict(),
@@ -108,12 +108,12 @@ class Collector:
         Returns:
             From where on the journal is to be read next.
         """
-        with self._plain.transaction():
+        with self.plain.transaction():
             position = self._position()
             if position != begin:
                 return position
             self._apply(list(filter(None, map(_read, lines))))
-            self._plain.change(
+            self.plain.change(
                 "UPDATE simmate_remote_journals SET position = :end, collected = :now WHERE journal = :journal",
                 {"end": end, "now": time.time(), "journal": self.source.journal},
             )
@@ -121,7 +121,7 @@ class Collector:
 
     def rewind(self) -> int:
         """Read the journal from its begin: it is shorter than what was read of it."""
-        self._plain.change(
+        self.plain.change(
             "UPDATE simmate_remote_journals SET position = 0 WHERE journal = :journal", {"journal": self.source.journal}
         )
         return 0
@@ -132,7 +132,7 @@ class Collector:
 
     def lose(self, runs: Iterable[str]) -> int:
         """Mark runs as lost that the host does not know any more, and give how many they were."""
-        with self._plain.transaction():
+        with self.plain.transaction():
             self._position()
             still = set(self._unended(self.source.journal))
             gone = [run for run in runs if run in still]
@@ -143,7 +143,7 @@ class Collector:
         """Give the runs that somebody asked to cancel while the host could not be reached."""
         return [
             run
-            for (run,) in self._plain.rows(
+            for (run,) in self.plain.rows(
                 "SELECT id FROM simmate_remote_runs WHERE journal = :journal AND cancel_asked IS NOT NULL"
                 f" AND state NOT IN ({_ENDED}) ORDER BY id",
                 {"journal": self.source.journal},
@@ -154,8 +154,8 @@ class Collector:
 
     def _position(self) -> int:
         """Give how far the journal has been read; until the transaction ends nobody else moves it."""
-        lock = " FOR UPDATE" if self._plain.dialect == "postgresql" else ""
-        found = self._plain.row(
+        lock = " FOR UPDATE" if self.plain.dialect == "postgresql" else ""
+        found = self.plain.row(
             f"SELECT position FROM simmate_remote_journals WHERE journal = :journal{lock}",
             {"journal": self.source.journal},
         )
@@ -163,7 +163,7 @@ class Collector:
         return int(found[0])
 
     def _unended(self, journal: str) -> list[str]:
-        found = self._plain.rows(
+        found = self.plain.rows(
             f"SELECT id FROM simmate_remote_runs WHERE journal = :journal AND state IN ({_LOSABLE}) ORDER BY id",
             {"journal": journal},
         )
@@ -202,14 +202,14 @@ class Collector:
         self, table: str, columns: Iterable[str], condition: str, parameters: dict[str, Any]
     ) -> Iterable[dict[str, Any]]:
         names = list(columns)
-        for row in self._plain.rows(f"SELECT {selected(names)} FROM {table} WHERE {condition}", parameters):
+        for row in self.plain.rows(f"SELECT {selected(names)} FROM {table} WHERE {condition}", parameters):
             yield {
                 name: from_json(value) if name in JSON_COLUMNS else value
                 for name, value in zip(names, row, strict=True)
             }
 
     def _keep(self, stories: dict[str, Story]) -> None:
-        plain = self._plain
+        plain = self.plain
         kept = [story for story in stories.values() if story.values and not story.removed]
         # A row begins as a run does; the states after it follow one by one, since the database watches over them.
         new = [{**story.values, **_FIRST} for story in kept if story.new]

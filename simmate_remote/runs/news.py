@@ -1,0 +1,113 @@
+"""What became of runs since a person was last told: finished, failed and why, corrected, and what goes on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simmate_remote.database.plain import Plain
+from simmate_remote.runs.listing import HERE
+from simmate_remote.runs.states import ENDED
+
+SHOWN_FAILURES = 3
+LAST_LINES = 2
+"""Lines of a failed run's error that are shown: its end says most."""
+
+
+def take_news(plain: Plain, now: float, host: str | None = None) -> dict[str, Any]:
+    """Give what became of runs since this was last asked, in plain data, and take note that it has been told.
+
+    Args:
+        plain: The database.
+        now: The time now.
+        host: Of which host's runs; default: of all hosts'.
+
+    Returns:
+        ``since``, and for each state how many runs are in it or have come to it since (``counts``); ``failures``: the
+        latest failed runs, each with its last lines; ``corrected``: how many of those that ended were; ``seconds``:
+        what they used. ``since`` is None if there is nothing new to tell.
+    """
+    with plain.transaction():
+        journals = _journals(plain, host)
+        news = _nothing()
+        for journal, told in journals.items():
+            _add(plain, news, journal, told)
+        if news["since"] is not None:
+            for journal in journals:
+                plain.change(
+                    "UPDATE simmate_remote_journals SET told = :now WHERE journal = :journal",
+                    {"now": now, "journal": journal},
+                )
+    return news
+
+
+def news_in_words(news: dict[str, Any], when: str) -> list[str]:
+    """Say what became of runs, a line each.
+
+    Args:
+        news: What :func:`take_news` gave.
+        when: Since when, in words.
+    """
+    if news["since"] is None:
+        return []
+    counts = news["counts"]
+    ended = [f"{counts[state]:,} {state}" for state in (*ENDED, "lost") if counts.get(state)]
+    going = [f"{counts[state]:,} {state}" for state in ("running", "interrupted", "queued") if counts.get(state)]
+    corrected = f"; {news['corrected']:,} of them were corrected on the way" if news["corrected"] else ""
+    used = f"; {_hours(news['seconds'])} of work" if news["seconds"] else ""
+    lines = [f"since {when}: {', '.join(ended)}{corrected}{used}"]
+    for each in news["failures"]:
+        lines += [f"failed: {each['workflow']} ({each['id'][-8:]}): {each['lines'][0]}", *each["lines"][1:]]
+    if (rest := counts.get("failed", 0) - len(news["failures"])) > 0 and news["failures"]:
+        lines.append(f"failed: {rest:,} more; simmate-remote runs list --failed shows them")
+    return [*lines, f"still {', '.join(going)}"] if going else lines
+
+
+def _nothing() -> dict[str, Any]:
+    return {"since": None, "counts": {}, "corrected": 0, "seconds": 0.0, "failures": []}
+
+
+def _journals(plain: Plain, host: str | None) -> dict[str, float]:
+    lock = " FOR UPDATE" if plain.dialect == "postgresql" else ""
+    rows = plain.rows(f"SELECT journal, host, told FROM simmate_remote_journals ORDER BY journal{lock}")
+    return {journal: told or 0.0 for journal, name, told in rows if host == name or (host is None and name != HERE)}
+
+
+def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
+    new = {"journal": journal, "told": told}
+    counts: dict[str, int] = news["counts"]
+    ended = plain.rows(
+        "SELECT state, COUNT(*), SUM(CASE WHEN corrections > 0 THEN 1 ELSE 0 END), SUM(seconds), MIN(created)"
+        " FROM simmate_remote_runs WHERE journal = :journal AND ended > :told GROUP BY state",
+        new,
+    )
+    for state, count, corrected, seconds, first in ended:
+        counts[state] = counts.get(state, 0) + int(count)
+        news["corrected"] += int(corrected)
+        news["seconds"] += float(seconds or 0.0)
+        begin = max(told, first)
+        news["since"] = begin if news["since"] is None else min(begin, news["since"])
+    going = plain.rows(
+        "SELECT state, COUNT(*) FROM simmate_remote_runs WHERE journal = :journal"
+        " AND state IN ('queued', 'running', 'interrupted', 'lost') GROUP BY state",
+        new,
+    )
+    for state, count in going:
+        counts[state] = counts.get(state, 0) + int(count)
+    failed = plain.rows(
+        "SELECT id, workflow, error_type, error FROM simmate_remote_runs"
+        " WHERE journal = :journal AND ended > :told AND state = 'failed'"
+        f" ORDER BY ended DESC LIMIT {SHOWN_FAILURES - len(news['failures']):d}",
+        new,
+    )
+    for run, workflow, kind, error in failed:
+        lines = (error or "").strip().splitlines()[-LAST_LINES:] or [""]
+        if kind and len(lines) < LAST_LINES:
+            lines[0] = f"{kind}: {lines[0]}"
+        news["failures"].append({"id": run, "workflow": workflow, "lines": lines})
+
+
+def _hours(seconds: float) -> str:
+    for length, unit in ((3600, "h"), (60, "min")):
+        if seconds >= length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s"

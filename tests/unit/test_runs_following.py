@@ -1,0 +1,216 @@
+"""Following a desk: rows come by themselves, though a database dies, a clock is off, folders vanish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simmate_remote.database.plain import Plain, open_plain
+from simmate_remote.errors import DatabaseUnreachableError, KeeperError
+from simmate_remote.runs import following
+from simmate_remote.runs.following import Follower
+from simmate_remote.runs.news import news_in_words
+from tests.unit.run_rows import configuration, everything, made, url_of
+
+PIECE = 3
+"""Lines that the desk tells at once."""
+
+
+class PlayedDesk:
+    """A desk whose journal counts lines instead of bytes."""
+
+    def __init__(self, journal: str = "j1", ahead: float = 0.0) -> None:
+        self.name = journal
+        self.ahead = ahead
+        self.lines: list[dict[str, Any]] = [{"journal": journal, "version": 1}]
+        self.gone: set[str] = set()
+        self.cancelled: list[str] = []
+        self.news = asyncio.Event()
+        self.ended = False
+
+    def write(self, *lines: dict[str, Any]) -> None:
+        self.lines += [{"time": time.time() + self.ahead, **each} for each in lines]
+        self.news.set()
+        self.news = asyncio.Event()
+
+    async def describe(self) -> dict[str, Any]:
+        about = {"journal": self.name, "machine": "lab", "folder": "/runs", "time": time.time() + self.ahead}
+        return {**about, "begin": 1, "end": len(self.lines)}
+
+    async def journal(self, offset: int, *, follow: bool) -> AsyncGenerator[dict[str, Any], None]:
+        while True:
+            lines = self.lines[offset : offset + PIECE]
+            if lines:
+                offset += len(lines)
+                yield {"offset": offset, "lines": lines}
+            elif self.ended:
+                raise KeeperError("the scheduler is gone")
+            else:
+                await self.news.wait()
+
+    async def status(self, ids: Sequence[str]) -> dict[str, Any]:
+        return {run: {"state": "running"} for run in ids if run not in self.gone}
+
+    async def cancel(self, run: str) -> None:
+        self.cancelled.append(run)
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Iterator[Plain]:
+    """Give the database, to look at."""
+    with made("sqlite", tmp_path) as plain:
+        yield plain
+
+
+@contextlib.asynccontextmanager
+async def followed(desk: PlayedDesk, tmp_path: Path, opened: Any = None) -> AsyncIterator[Follower]:
+    """Follow a desk for the block."""
+    follower = Follower(desk, "lab-box", opened or (lambda: open_plain(configuration(url_of("sqlite", tmp_path)))))
+    task = asyncio.create_task(follower.follow())
+    try:
+        yield follower
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the rows have no event
+            await asyncio.sleep(0.01)
+
+
+def a_run(number: int, *events: str) -> list[dict[str, Any]]:
+    created = {"run": f"r{number}", "event": "created", "workflow": "pi", "parameters": {}, "folder": "/r"}
+    return [created, *({"run": f"r{number}", "event": each, "attempt": 1, "error": "a\nb\nc"} for each in events)]
+
+
+def states(rows: Plain) -> dict[str, str]:
+    return dict(rows.rows("SELECT id, state FROM simmate_remote_runs"))
+
+
+async def test_rows_come_as_the_journal_grows(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    desk.write(*a_run(1, "started", "finished"), *a_run(2, "started"))
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+        assert states(rows) == {"r1": "finished", "r2": "running"}
+        desk.write({"run": "r2", "event": "failed", "attempt": 1}, *a_run(3))
+        await until(lambda: states(rows) == {"r1": "finished", "r2": "failed", "r3": "queued"})
+
+
+async def test_without_any_run_the_database_is_not_opened(tmp_path: Path) -> None:
+    async with followed(PlayedDesk(), tmp_path, pytest.fail) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+        assert await follower.news(1) is None
+
+
+async def test_two_followers_of_one_database_write_each_line_once(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    async with followed(desk, tmp_path), followed(desk, tmp_path):
+        for number in range(30):
+            desk.write(*a_run(number, "started", "corrected", "finished"))
+            await asyncio.sleep(0)
+        await until(lambda: list(states(rows).values()) == ["finished"] * 30)
+    assert len(everything(rows)["attempts"]) == len(everything(rows)["corrections"]) == 30
+
+
+async def test_a_database_that_is_gone_is_caught_up_with(
+    rows: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "FIRST_PAUSE", 0.01)
+    tried = 0
+
+    def opened() -> Plain:
+        nonlocal tried
+        tried += 1
+        if tried < 4:
+            raise DatabaseUnreachableError("it is gone")
+        return open_plain(configuration(url_of("sqlite", tmp_path)))
+
+    desk = PlayedDesk()
+    async with followed(desk, tmp_path, opened) as follower:
+        desk.write(*a_run(1, "started", "finished"))
+        await until(lambda: follower.trouble is not None)
+        await until(lambda: states(rows) == {"r1": "finished"})
+        assert follower.trouble is None
+    assert tried == 4
+
+
+async def test_a_clock_that_is_an_hour_off_does_not_show_in_the_rows(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk(ahead=3600.0)
+    desk.write(*a_run(1, "started"))
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+    created = rows.row("SELECT created FROM simmate_remote_runs")
+    assert created is not None
+    assert abs(created[0] - time.time()) < 60
+
+
+async def test_runs_whose_folders_are_gone_are_lost(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    desk.write(*a_run(1, "started"), *a_run(2), *a_run(3, "finished"))
+    desk.gone = {"r1", "r3"}
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+    assert states(rows) == {"r1": "lost", "r2": "queued", "r3": "finished"}
+
+
+async def test_what_was_to_be_cancelled_meanwhile_is_told_to_the_host(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    desk.write(*a_run(1, "started"), *a_run(2, "finished"), *a_run(3))
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+    rows.change("UPDATE simmate_remote_runs SET cancel_asked = 1 WHERE id <> 'r3'")
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+        assert desk.cancelled == ["r1"]
+        rows.change("UPDATE simmate_remote_runs SET cancel_asked = 1 WHERE id = 'r3'")
+        await follower.deliver()
+        assert desk.cancelled == ["r1", "r1", "r3"]
+        desk.write({"run": "r1", "event": "cancelled", "attempt": 1})
+        await until(lambda: states(rows)["r1"] == "cancelled")
+    assert rows.row("SELECT cancel_asked FROM simmate_remote_runs WHERE id = 'r1'") == (None,)
+
+
+async def test_a_journal_that_is_shorter_than_it_was_is_read_again(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    desk.write(*a_run(1, "started", "finished"), *a_run(2))
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+    del desk.lines[3:]
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+        desk.write(*a_run(3, "finished"))
+        await until(lambda: states(rows).get("r3") == "finished")
+    assert states(rows)["r1"] == "finished"
+
+
+async def test_what_became_of_runs_is_told_once(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    desk.write(*a_run(1, "started", "corrected", "finished"), *a_run(2, "failed"), *a_run(3, "started"))
+    async with followed(desk, tmp_path) as follower:
+        news = await follower.news(20)
+        assert news is not None
+        assert news_in_words(news, "yesterday") == [
+            "since yesterday: 1 finished, 1 failed; 1 of them were corrected on the way",
+            "failed: pi (r2): b",
+            "c",
+            "still 1 running",
+        ]
+        again = await follower.news(20)
+        assert again is not None
+        assert news_in_words(again, "") == []
+
+
+async def test_the_end_of_the_desk_is_told(tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    desk.ended = True
+    with pytest.raises(KeeperError, match="scheduler"):
+        await Follower(desk, "lab-box", pytest.fail).follow()
