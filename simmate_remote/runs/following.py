@@ -30,6 +30,9 @@ FIRST_PAUSE = 0.5
 LONGEST_PAUSE = 30.0
 """Seconds before a database that is gone is asked for again, at first and at last."""
 
+EMPTY = 100
+"""Bytes of a journal up to which nothing but its name stands in it."""
+
 IDS_AT_ONCE = 1000
 
 
@@ -37,7 +40,7 @@ class Desk(Protocol):
     """What is asked of the host's desk; each call may be repeated."""
 
     async def describe(self) -> dict[str, Any]:
-        """Give the journal's name and ``end``, the folder, the machine's name and its time."""
+        """Give the journal's name and its ``end``, the folder of the runs, and the time there."""
 
     def journal(self, offset: int, *, follow: bool) -> AsyncGenerator[dict[str, Any], None]:
         """Yield the journal from an offset on, in pieces with their ``lines`` and the ``offset`` after them."""
@@ -45,8 +48,8 @@ class Desk(Protocol):
     async def status(self, ids: Sequence[str]) -> dict[str, Any]:
         """Say how runs are; what it does not know is not among them."""
 
-    async def cancel(self, run: str) -> None:
-        """End a run."""
+    async def cancel(self, run: str) -> str:
+        """End a run, and give how it stands."""
 
 
 class Follower:
@@ -55,6 +58,7 @@ class Follower:
     Args:
         desk: The host's desk.
         host: What the user calls the host.
+        machine: The host's own name.
         opened: Opens the database.
 
     Attributes:
@@ -62,11 +66,12 @@ class Follower:
         trouble: Why rows are not written now; None: they are.
     """
 
-    def __init__(self, desk: Desk, host: str, opened: Callable[[], Plain] = open_plain) -> None:
+    def __init__(self, desk: Desk, host: str, machine: str, opened: Callable[[], Plain] = open_plain) -> None:
         self.caught_up = asyncio.Event()
         self.trouble: SimmateRemoteError | None = None
         self._desk = desk
         self._host = host
+        self._machine = machine
         self._opened = opened
         self._collector: Collector | None = None
         self._source: Source | None = None
@@ -122,15 +127,15 @@ class Follower:
 
     async def _describe(self) -> dict[str, Any]:
         before = time.time()
-        about = await self._desk.describe()
+        about: dict[str, Any] = await self._desk.describe()
         skew = about["time"] - (before + time.time()) / 2
-        self._source = Source(about["journal"], self._host, about["machine"], about["folder"], skew)
+        self._source = Source(about["journal"], self._host, self._machine, about["folder"], skew)
         return about
 
     async def _read(self, about: dict[str, Any]) -> None:
         """Read the journal; return when it has to be read from elsewhere."""
-        if about["end"] <= about["begin"]:
-            position = about["begin"]
+        if about["end"] <= EMPTY:
+            position = about["end"]
             self.caught_up.set()
         else:
             position = await self._in_database(Collector.begin)

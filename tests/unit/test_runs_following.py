@@ -16,7 +16,7 @@ from simmate_remote.errors import DatabaseUnreachableError, KeeperError
 from simmate_remote.runs import following
 from simmate_remote.runs.following import Follower
 from simmate_remote.runs.news import news_in_words
-from tests.unit.run_rows import configuration, everything, made, url_of
+from tests.unit.run_rows import configuration, everything, made
 
 PIECE = 3
 """Lines that the desk tells at once."""
@@ -40,8 +40,8 @@ class PlayedDesk:
         self.news = asyncio.Event()
 
     async def describe(self) -> dict[str, Any]:
-        about = {"journal": self.name, "machine": "lab", "folder": "/runs", "time": time.time() + self.ahead}
-        return {**about, "begin": 1, "end": len(self.lines)}
+        about = {"journal": self.name, "folder": "/runs", "time": time.time() + self.ahead}
+        return {**about, "end": len(self.lines)}
 
     async def journal(self, offset: int, *, follow: bool) -> AsyncGenerator[dict[str, Any], None]:
         while True:
@@ -57,8 +57,15 @@ class PlayedDesk:
     async def status(self, ids: Sequence[str]) -> dict[str, Any]:
         return {run: {"state": "running"} for run in ids if run not in self.gone}
 
-    async def cancel(self, run: str) -> None:
+    async def cancel(self, run: str) -> str:
         self.cancelled.append(run)
+        return "cancelled"
+
+
+@pytest.fixture(autouse=True)
+def lines_for_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the first line alone be an empty journal."""
+    monkeypatch.setattr(following, "EMPTY", 1)
 
 
 @pytest.fixture
@@ -71,7 +78,7 @@ def rows(tmp_path: Path) -> Iterator[Plain]:
 @contextlib.asynccontextmanager
 async def followed(desk: PlayedDesk, tmp_path: Path, opened: Any = None) -> AsyncIterator[Follower]:
     """Follow a desk for the block."""
-    follower = Follower(desk, "lab-box", opened or (lambda: open_plain(configuration(url_of("sqlite", tmp_path)))))
+    follower = Follower(desk, "lab-box", "lab", opened or (lambda: open_plain(configuration("sqlite", tmp_path))))
     task = asyncio.create_task(follower.follow())
     try:
         yield follower
@@ -132,7 +139,7 @@ async def test_a_database_that_is_gone_is_caught_up_with(
         tried += 1
         if tried < 4:
             raise DatabaseUnreachableError("it is gone")
-        return open_plain(configuration(url_of("sqlite", tmp_path)))
+        return open_plain(configuration("sqlite", tmp_path))
 
     desk = PlayedDesk()
     async with followed(desk, tmp_path, opened) as follower:
@@ -213,4 +220,4 @@ async def test_the_end_of_the_desk_is_told(tmp_path: Path) -> None:
     desk = PlayedDesk()
     desk.ended = True
     with pytest.raises(KeeperError, match="scheduler"):
-        await Follower(desk, "lab-box", pytest.fail).follow()
+        await Follower(desk, "lab-box", "lab", pytest.fail).follow()
