@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -114,10 +119,47 @@ def test_a_run_for_each_file(capsys: pytest.CaptureFixture[str], place: str) -> 
     assert (found[2]["error"], found[2]["what"]) == ("ValueError", "a bad file")
     out, err = command(capsys, "run", "flows.py:measure", "file=[ab].txt", "--on", place)
     assert out == "[2.0, 4.0]\n"
-    assert sorted(line.partition(": ")[2].partition(" after")[0] for line in err.splitlines()) == [
+    lines = [line.partition(" after")[0] for line in err.splitlines()]
+    assert sorted(line.partition(": ")[2] for line in lines if " of 2: " in line) == [
         "a.txt finished",
         "b.txt finished",
     ]
+    tasks = ["a.txt: half 1 finished", "a.txt: half 2 finished", "b.txt: half 1 finished", "b.txt: half 2 finished"]
+    assert sorted(line for line in lines if " of 2: " not in line) == tasks
+
+
+def test_a_line_for_each_task(capsys: pytest.CaptureFixture[str]) -> None:
+    err = command(capsys, "run", "flows.py:measure", "file=a.txt")[1]
+    assert [line.partition(" after")[0] for line in err.splitlines()[-3:]] == [
+        "half 1 finished",
+        "half 2 finished",
+        "measure finished in this process",
+    ]
+
+
+def test_a_table_of_tasks_in_a_terminal() -> None:
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(
+        [Path(sys.executable).with_name("simmate-remote"), "run", "flows.py:measure", "file=a.txt", "--on", "local"],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**os.environ, "COLUMNS": "100", "TERM": "xterm"},
+        start_new_session=True,
+    )
+    os.close(theirs)
+    screen = b""
+    with contextlib.suppress(OSError):  # a terminal whose other end was closed
+        while part := os.read(ours, 10_000):
+            screen += part
+    os.close(ours)
+    assert process.wait(20) == 0
+    lines = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", screen.decode()).splitlines()
+    last = [" ".join(line.split()) for line in lines[-6:]]
+    assert last[0] == "task stage time"
+    assert sorted(last[1:3]) == ["half 1 finished 0 s", "half 2 finished 0 s"]
+    assert last[3] == "half: 2 finished"
+    assert last[5] == "2.0"
 
 
 def test_patterns_that_fit_nothing(capsys: pytest.CaptureFixture[str]) -> None:

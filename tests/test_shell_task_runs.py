@@ -13,8 +13,6 @@ import pytest
 from distributed import Client
 
 from simmate_remote.errors import RunCancelledError
-from simmate_remote.workflows.shell.outcome import Stage
-from simmate_remote.workflows.shell.reporting import in_words
 from tests.hosts import wait_until
 from tests.unit.clusters import cluster_elsewhere
 
@@ -94,10 +92,3 @@ def test_programs_of_a_workflows_tasks_end_with_it(flows: Any, client: Client, t
     handle.cancel()
     for pid in pids:
         wait_until(lambda pid=pid: not Path(f"/proc/{int(pid.read_text())}").exists(), 20, "the program has ended")
-
-
-def test_a_stage_in_words() -> None:
-    assert in_words(Stage("setup")) == "setup"
-    assert in_words(Stage("running", 1)) == "running"
-    stage = Stage("running", 3, 2, {"step": 12, "energy": -15.84})
-    assert in_words(stage) == "running, attempt 3, 2 corrections, step 12, energy -15.84"

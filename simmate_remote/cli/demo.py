@@ -51,7 +51,7 @@ def _compute(host: Any, output: Path, as_json: bool, keep: Callable[[str], None]
     target = load_target(f"{WORKFLOW}:equations_of_state")
     with connected(host) as client:
         with RunProgress(target.name, live=True) as progress:
-            outcome = run_target(target, {}, client, host=host.name, on_update=progress)
+            outcome = run_target(target, {}, client, host=host.name, on_update=progress, tasks=progress.tasks)
         metals = outcome.get()
         report = importlib.import_module("metals.report")
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -72,7 +72,9 @@ def run(
                 with RunProgress(target.name, live=on != "serial") as progress:
                     try:
                         name = host.name if host else None
-                        outcome = run_target(target, sets[0], where, host=name, on_update=progress)
+                        outcome = run_target(
+                            target, sets[0], where, host=name, on_update=progress, tasks=progress.tasks
+                        )
                     except KeyboardInterrupt:
                         note(f"{target.name} is taken back; if it runs already, Python cannot stop it before its end")
                         raise

@@ -1,4 +1,4 @@
-"""Many runs at once, as a person sees them: a live table in a terminal, a line for each that ends elsewhere."""
+"""Many runs at once, as a person sees them: a live table in a terminal, lines for each elsewhere."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.live import Live
 
-from simmate_remote.cli.output import err, note, safe, table
+from simmate_remote.cli.output import err, note, safe
+from simmate_remote.cli.progress import RunProgress
+from simmate_remote.cli.task_lines import TaskLines
+from simmate_remote.cli.task_table import ROWS, counted, task_table
 from simmate_remote.workflows.handle import Handle
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place, open_place
 from simmate_remote.workflows.resources import start
+from simmate_remote.workflows.run_tasks import TaskReport
+from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.target import Target
-
-ROWS = 15
-"""Rows of the live table: what runs, before what waits; all that has ended is counted below it."""
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
@@ -37,60 +39,99 @@ def run_many(target: Target, sets: Sequence[dict[str, Any]], place: Place, host:
     """
     labels = [_label(each, sets) for each in sets]
     if place == "serial":
-        outcomes = []
-        for number, each in enumerate(sets):
-            outcomes.append(start(target, [each], "serial")[0].outcome())
-            _tell(number + 1, len(sets), labels[number], outcomes[-1])
-        return outcomes
+        return _one_after_the_other(target, sets, labels)
     with open_place(place) as client:
-        handles = start(target, sets, client, host=host)
+        runs = _Runs(start(target, sets, client, host=host), labels)
         try:
             with Live(console=err, refresh_per_second=4) if err.is_terminal else contextlib.nullcontext() as live:
-                return _wait(handles, labels, live)
+                return runs.wait(live)
         except KeyboardInterrupt:
-            note(f"{sum(not handle.done() for handle in handles)} runs are taken back")
-            for handle in handles:
-                handle.cancel()
+            runs.take_back()
             raise
 
 
-def _wait(handles: list[Handle[Any]], labels: list[str], live: Live | None) -> list[RunOutcome]:
-    outcomes: dict[int, RunOutcome] = {}
-    while True:
-        for number, handle in enumerate(handles):
-            if number not in outcomes and handle.done():
-                outcomes[number] = handle.outcome()
-                if live is None:
-                    _tell(len(outcomes), len(handles), labels[number], outcomes[number])
-        if live is not None:
-            live.update(_picture(handles, labels, outcomes))
-        if len(outcomes) == len(handles):
-            return [outcomes[number] for number in range(len(handles))]
-        _pause(handles, outcomes)
+def _one_after_the_other(target: Target, sets: Sequence[dict[str, Any]], labels: list[str]) -> list[RunOutcome]:
+    outcomes: list[RunOutcome] = []
+    for label, each in zip(labels, sets, strict=True):
+        with RunProgress(label, live=False, one_of_many=True) as progress:
+            outcomes.append(run_target(target, each, "serial", tasks=progress.tasks))
+        _tell(len(outcomes), len(sets), label, outcomes[-1])
+    return outcomes
 
 
-def _pause(handles: list[Handle[Any]], outcomes: dict[int, RunOutcome]) -> None:
-    """Wait until one more has ended, or for a moment."""
-    first = next(number for number in range(len(handles)) if number not in outcomes)
-    with contextlib.suppress(TimeoutError):
-        handles[first].outcome(SECONDS_BETWEEN_LOOKS)
+class _Runs:
+    """Runs that began together on a cluster, and what is shown of them."""
 
+    def __init__(self, handles: list[Handle[Any]], labels: list[str]) -> None:
+        self._handles = handles
+        self._labels = labels
+        self._outcomes: dict[int, RunOutcome] = {}
 
-def _picture(handles: list[Handle[Any]], labels: list[str], outcomes: dict[int, RunOutcome]) -> RenderableType:
-    rows = sorted(_rows(handles, labels, outcomes), key=lambda row: row[1] == "waiting")[:ROWS]
-    failed = sum(outcome.error is not None for outcome in outcomes.values())
-    counted = f"{len(outcomes)} of {len(handles)} have ended" + (f", {failed} of them failed" if failed else "")
-    return Group(table(("run", "state", "worker", "done", ""), rows), safe(counted, "bold"))
+    def wait(self, live: Live | None) -> list[RunOutcome]:
+        """Show how they go until all have ended."""
+        lines = [
+            TaskLines(handle.tasks, f"{label}: ", only_failures=live is not None)
+            for handle, label in zip(self._handles, self._labels, strict=True)
+        ]
+        while True:
+            for number, handle in enumerate(self._handles):
+                if number not in self._outcomes:
+                    ended = handle.done()
+                    lines[number].look()
+                    if ended:
+                        self._take_outcome(number, tell=live is None)
+            if live is not None:
+                live.update(self._picture())
+            if len(self._outcomes) == len(self._handles):
+                return [self._outcomes[number] for number in range(len(self._handles))]
+            self._pause()
 
+    def take_back(self) -> None:
+        """Take back what has not ended."""
+        note(f"{sum(not handle.done() for handle in self._handles)} runs are taken back")
+        for handle in self._handles:
+            handle.cancel()
 
-def _rows(
-    handles: list[Handle[Any]], labels: list[str], outcomes: dict[int, RunOutcome]
-) -> Iterator[tuple[str, str, str, str, str]]:
-    for number, handle in enumerate(handles):
-        if number not in outcomes:
+    def _take_outcome(self, number: int, *, tell: bool) -> None:
+        outcome = self._outcomes[number] = self._handles[number].outcome()
+        if tell or outcome.error is not None:
+            _tell(len(self._outcomes), len(self._handles), self._labels[number], outcome)
+
+    def _pause(self) -> None:
+        """Wait until one more has ended, or for a moment."""
+        first = next(number for number in range(len(self._handles)) if number not in self._outcomes)
+        with contextlib.suppress(TimeoutError):
+            self._handles[first].outcome(SECONDS_BETWEEN_LOOKS)
+
+    def _picture(self) -> RenderableType:
+        unfinished = [number for number in range(len(self._handles)) if number not in self._outcomes]
+        updates = {number: self._handles[number].progress for number in unfinished}
+        waiting = [number for number in unfinished if updates[number].state in ("waiting", "no worker")]
+        rows = [row for number in unfinished if number not in waiting for row in self._rows(number)]
+        failed = sum(outcome.error is not None for outcome in self._outcomes.values())
+        parts = [
+            f"{len(unfinished) - len(waiting)} running",
+            f"{len(waiting)} waiting",
+            f"{len(self._outcomes) - failed} finished",
+            f"{failed} failed",
+        ]
+        shown: list[RenderableType] = [task_table(rows[:ROWS], err.width)] if rows else []
+        if len(rows) > ROWS:
+            shown.append(safe(f"and {len(rows) - ROWS} more"))
+        if any(update.state == "no worker" for update in updates.values()):
+            shown.append(safe("the cluster has no worker"))
+        return Group(*shown, safe(f"{len(self._handles)} runs: {', '.join(parts)}", "bold"))
+
+    def _rows(self, number: int) -> Iterator[tuple[str, TaskReport]]:
+        """Give a row for each task of a run that runs, and one for a run that has none."""
+        handle, label = self._handles[number], self._labels[number]
+        tasks = handle.tasks.running()
+        for task in tasks:
+            yield label, task
+        if not tasks:
             update = handle.progress
-            done = f"{update.done:,.10g}/{update.total:,.10g}" if update.total else ""
-            yield labels[number], update.state, update.worker, done, update.text
+            text = ", ".join([update.text or f"on {update.worker}", *counted(handle.tasks)])
+            yield label, TaskReport(label, done=update.done, total=update.total, text=text)
 
 
 def _tell(number: int, of: int, label: str, outcome: RunOutcome) -> None:

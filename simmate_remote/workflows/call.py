@@ -19,7 +19,7 @@ from simmate_remote.errors import WorkflowError
 from simmate_remote.workflows import target
 from simmate_remote.workflows.current import Running, running
 from simmate_remote.workflows.files import unpack_files
-from simmate_remote.workflows.progress import reporting
+from simmate_remote.workflows.progress import Reporter, reporting
 from simmate_remote.workflows.shipped import folder_of, local_name, remote_name
 
 RESULT_LIMIT = 500_000_000
@@ -35,23 +35,25 @@ class Call:
 
     Args:
         key: The task's.
-        topic: The scheduler's events under which it is told how the call goes, and others that began with it.
         run: The run that it belongs to, and ends with: its own, or that of the workflow that started it.
         module: The target's module, by the name that it has where the call was made.
         attribute: The path from there to the function.
         parameters: A pickled dict.
         digest: The bundle of own code; empty if there is none.
         names: The top-level modules in the bundle.
+        label: What a person calls it, if it is a part of a run.
+        name: What it and those like it are called.
     """
 
     key: str
-    topic: str
     run: str
     module: str
     attribute: str
     parameters: bytes = field(repr=False)
     digest: str = ""
     names: tuple[str, ...] = ()
+    label: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,7 @@ def execute(call: Call) -> Answer:
 
 def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
     try:
-        with reporting(call.topic, call.key):
+        with reporting(Reporter(call.run, call.key, call.label, call.name)):
             values = unpack_files(_parameters(call), folder)
             result = _pickled_result(target.call(_function(call), values))
         return Answer(result, name, one.printed())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -28,6 +29,13 @@ class Running:
         self.cancelled = threading.Event()
         self._printed: list[str] = []
         self._size = 0
+        self._counted: Counter[str] = Counter()
+
+    def count(self, name: str) -> int:
+        """Count one more of a name among what this call has started, and give its number."""
+        with _lock:
+            self._counted[name] += 1
+            return self._counted[name]
 
     def take(self, text: str) -> None:
         """Keep what is printed; of very much, the end."""

@@ -6,6 +6,7 @@ import abc
 import asyncio
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Any, Generic, Literal, TypeVar, cast
 
 from distributed import Client, Future, wait
@@ -13,6 +14,7 @@ from distributed import Client, Future, wait
 from simmate_remote.workflows.current import cancel_here, printed_here
 from simmate_remote.workflows.failures import run_cancelled, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
+from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import Prepared
 from simmate_remote.workflows.waiting import place_given_up
 from simmate_remote.workflows.watching import Update, Watch
@@ -57,7 +59,12 @@ class Handle(abc.ABC, Generic[R]):
     @property
     @abc.abstractmethod
     def progress(self) -> Update:
-        """How far it is, as it reports itself by :func:`simmate_remote.report_progress`."""
+        """How far it is, as it reports itself by :func:`simmate_remote.report_progress`, or its only program does."""
+
+    @property
+    @abc.abstractmethod
+    def tasks(self) -> RunTasks:
+        """Its tasks, and the programs that it performs itself, from when this was first asked for."""
 
     @abc.abstractmethod
     def logs(self) -> str:
@@ -117,6 +124,10 @@ class FinishedHandle(Handle[R]):
     @property
     def progress(self) -> Update:
         return Update(state="finished")
+
+    @property
+    def tasks(self) -> RunTasks:
+        return RunTasks()
 
     def logs(self) -> str:
         return ""  # it has printed where this process prints
@@ -188,7 +199,14 @@ class ClusterHandle(Handle[R]):
         if self._outcome is not None:
             return Update(state="finished")
         self._watch.listen()
-        return self._watch.ask(self._prepared.key, max_age=_NEW_ENOUGH)
+        update = self._watch.ask(self._prepared.key, max_age=_NEW_ENOUGH)
+        return update if update.text else replace(update, text=self._watch.tasks(self._prepared.key).program())
+
+    @property
+    def tasks(self) -> RunTasks:
+        if self._outcome is None:
+            self._watch.listen()
+        return self._watch.tasks(self._prepared.key)
 
     def done(self) -> bool:
         return self._outcome is not None or self.future.done()

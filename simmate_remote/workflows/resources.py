@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import threading
 import time
-import uuid
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -19,7 +18,8 @@ from simmate_remote.workflows.current import current
 from simmate_remote.workflows.handle import ClusterHandle, FinishedHandle, Handle
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import open_place
-from simmate_remote.workflows.submission import prepare
+from simmate_remote.workflows.progress import current_reporter, send
+from simmate_remote.workflows.submission import Prepared, prepare
 from simmate_remote.workflows.target import Target, call
 from simmate_remote.workflows.waiting import inside_a_task
 from simmate_remote.workflows.watching import Watch
@@ -49,18 +49,25 @@ def start(
     else:
         client, host = _connections.client(on, host)
     # All are packed before the first is sent: one that cannot be sent is refused before anything has begun.
-    topic = f"run-{uuid.uuid4().hex}"
-    prepared = [prepare(target, parameters, run=_run_of_caller(), topic=topic) for parameters in sets]
+    prepared = _prepare_all(target, sets)
     if prepared:
         prepared[0].ship(client)
-    watch = Watch(client, topic, [each.key for each in prepared])
+    watch = Watch(client, [each.key for each in prepared])
     return [ClusterHandle(target.name, each, each.submit(client), host, watch) for each in prepared]
 
 
-def _run_of_caller() -> str | None:
-    """Give the run that this thread belongs to: what it starts there ends with it."""
-    one = current()
-    return one.run if one is not None and inside_a_task() else None
+def _prepare_all(target: Target, sets: Sequence[dict[str, Any]]) -> list[Prepared]:
+    """Pack all; what a run starts belongs to it, is named by it, and ends with it."""
+    one, reporter = current(), current_reporter()
+    if one is None or reporter is None or not inside_a_task():
+        return [prepare(target, parameters) for parameters in sets]
+    before = f"{reporter.label}/" if reporter.label else ""
+    prepared = [
+        prepare(target, parameters, run=one.run, label=f"{before}{target.name} {one.count(target.name)}")
+        for parameters in sets
+    ]
+    send({"run": one.run, "added": {target.name: len(sets)}})
+    return prepared
 
 
 def _run_here(target: Target, parameters: dict[str, Any]) -> Handle[Any]:

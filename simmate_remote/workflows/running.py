@@ -13,6 +13,7 @@ from distributed import Future
 from simmate_remote.workflows.failures import no_use, no_worker, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.places import Place, open_place
+from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import prepare
 from simmate_remote.workflows.target import Target
 from simmate_remote.workflows.watching import Update, Watch
@@ -27,6 +28,7 @@ def run_target(
     *,
     host: str | None = None,
     on_update: Callable[[Update], None] | None = None,
+    tasks: RunTasks | None = None,
     patience: float | None = 120.0,
 ) -> RunOutcome:
     """Run a function in this process, on this machine's cores, or on a cluster, with the same result.
@@ -40,6 +42,7 @@ def run_target(
         place: ``"serial"``, ``"local"``, or a synchronous client of any cluster.
         host: What the user calls the cluster, for messages.
         on_update: Called in this thread whenever something about the run has changed.
+        tasks: Gathers meanwhile what the run's own tasks tell.
         patience: Seconds to wait while the cluster has no worker at all; ``None`` waits as long as the cluster lives.
 
     Returns:
@@ -54,8 +57,8 @@ def run_target(
     prepared = prepare(target, parameters, here=place == "serial")
     with open_place(place) as client:
         prepared.ship(client)
-        watch = Watch(client, prepared.call.topic, [prepared.key])
-        watch.listen()
+        watch = Watch(client, [prepared.key], {prepared.key: tasks} if tasks is not None else {})
+        watch.listen(began=False)
         started = time.monotonic()
         with contextlib.closing(watch):
             future = prepared.submit(client, here=place == "serial")

@@ -78,7 +78,7 @@ def prepare(
     *,
     here: bool = False,
     run: str | None = None,
-    topic: str | None = None,
+    label: str = "",
 ) -> Prepared:
     """Pack a function's parameters, its files and the user's own code.
 
@@ -87,7 +87,7 @@ def prepare(
         parameters: By name.
         here: Whether it runs in this process, where the code is already.
         run: The run that it is a part of; None: it is one by itself.
-        topic: What is told how it goes, and others that begin with it; None: it begins alone.
+        label: What a person calls it, if it is a part of a run.
 
     Raises:
         WorkflowError: Code, files or parameters cannot be sent.
@@ -108,13 +108,14 @@ def prepare(
     key = f"{target.name}-{uuid.uuid4().hex}"
     call = Call(
         key=key,
-        topic=topic or f"run-{key}",
         run=run or key,
         module=module,
         attribute=target.attribute,
         parameters=arguments,
         digest=digest,
         names=names,
+        label=label,
+        name=target.name,
     )
     return Prepared(call, code)
 

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 from distributed import Client
+
+from simmate_remote.workflows.listening import Event, listen, stop_listening
+from simmate_remote.workflows.progress import TOPIC
+from simmate_remote.workflows.run_tasks import RunTasks, TaskReport
 
 State = Literal["waiting", "no worker", "running", "finished"]
 _ENDED = frozenset({"memory", "erred", "released", "forgotten"})
@@ -44,35 +49,55 @@ class Watch:
 
     Args:
         client: Of the cluster.
-        topic: The scheduler's events that the reports come by.
         keys: The tasks'.
+        parts: What gathers the reports of a run's own tasks, if that is there already.
     """
 
-    def __init__(self, client: Client, topic: str, keys: Iterable[str]) -> None:
+    def __init__(
+        self, client: Client, keys: Iterable[str], parts: Mapping[str, RunTasks] = MappingProxyType({})
+    ) -> None:
         self.client = client
-        self.topic = topic
         self.news = threading.Event()
         self._latest = {key: Update() for key in keys}
+        self._parts = {key: parts.get(key) or RunTasks() for key in self._latest}
         self._unfinished = set(self._latest)
         self._listening = False
+        self._early: list[Event] | None = None
         self._asked = 0.0
         self._lock = threading.Lock()
 
-    def listen(self) -> None:
-        """Take the reports of the tasks from now on, and those that they have made so far."""
-        if not self._listening:
-            self._listening = True
-            self.client.subscribe_topic(self.topic, self._take_report)
+    def listen(self, *, began: bool = True) -> None:
+        """Take the reports of the tasks from now on.
+
+        Args:
+            began: Whether they may have told something already: that is asked for, as far as the scheduler knows it.
+        """
+        if self._listening:
+            return
+        self._listening = True
+        self._early = [] if began else None
+        listen(self.client, self._latest, self)
+        if began:
+            past: tuple[Event, ...] = self.client.run_on_scheduler(_subscribe, self.client.id)
+            with self._lock:
+                last = past[-1][0] if past else 0.0
+                for event in (*past, *(early for early in self._early or () if early[0] > last)):
+                    self._take_report(event[1])
+                self._early = None
 
     def close(self) -> None:
         """Listen no longer."""
-        if self._listening and self.client.status == "running":
-            self.client.unsubscribe_topic(self.topic)
+        if self._listening:
+            stop_listening(self.client, self._latest)
 
     def latest(self, key: str) -> Update:
         """Return what is known of a task, without asking."""
         with self._lock:
             return self._latest[key]
+
+    def tasks(self, key: str) -> RunTasks:
+        """Return the parts of a run."""
+        return self._parts[key]
 
     def ask(self, key: str, max_age: float = 0.0) -> Update:
         """Ask the scheduler for all tasks that have not ended, and return what is then known of one.
@@ -91,14 +116,38 @@ class Watch:
                     self._latest[each] = replace(self._latest[each], **about)
                     if about.get("state") == "finished":
                         self._unfinished.discard(each)
+            if not self._unfinished:
+                self.close()
         return self.latest(key)
 
-    def _take_report(self, event: tuple[float, dict[str, Any]]) -> None:
-        about = event[1]
+    def hear(self, event: Event) -> None:
+        """Take a report."""
         with self._lock:
-            report = {name: about[name] for name in ("done", "total", "text")}
-            self._latest[about["key"]] = replace(self._latest[about["key"]], state="running", **report)
+            if self._early is None:
+                self._take_report(event[1])
+            else:
+                self._early.append(event)
         self.news.set()
+
+    def _take_report(self, about: dict[str, Any]) -> None:
+        run, key = about["run"], about.get("key", "")
+        if key != run and run in self._parts:
+            self._parts[run].take(about)
+        if key in self._latest:
+            told = TaskReport.of(about)
+            self._latest[key] = replace(
+                self._latest[key], state="running", done=told.done, total=told.total, text=told.in_words()
+            )
+
+
+def _subscribe(client: str, dask_scheduler: Any) -> tuple[Event, ...]:
+    """Give the reports so far, and let a client have all later ones; this runs on the scheduler.
+
+    What the client itself sends to subscribe may arrive after a question for the past, and a report between the two.
+    """
+    dask_scheduler.subscribe_topic(TOPIC, client)
+    past: tuple[Event, ...] = dask_scheduler.get_events(TOPIC)
+    return past
 
 
 def _look(keys: list[str], dask_scheduler: Any) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import pickle
 import subprocess
@@ -17,7 +18,8 @@ from distributed import Client
 
 from simmate_remote.errors import RunCancelledError, WorkflowError
 from simmate_remote.workflows import call as call_module
-from simmate_remote.workflows import task, workflow
+from simmate_remote.workflows import listening, task, workflow
+from simmate_remote.workflows.progress import TOPIC
 from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.target import load_target
 from simmate_remote.workflows.workflow import workflows_of
@@ -210,6 +212,35 @@ def test_status_progress_output_and_cancel(work: Any, remote: Client, tmp_path: 
     assert (handle.status, handle.done()) == ("cancelled", True)
     with pytest.raises(RunCancelledError, match="waits was cancelled"):
         handle.result(5)
+
+
+def test_tasks_tell_of_themselves_and_nobody_listens_for_ever(work: Any, remote: Client) -> None:
+    handle = work.Twice.submit(on=remote, n=2)
+    tasks = handle.tasks
+    assert handle.result(30) == [1, 5, 1]
+    assert handle.progress.state == "finished"
+    counts = {name: (each.started, each.finished, each.waiting) for name, each in tasks.counts().items()}
+    assert counts == {"squares": (2, 2, 0), "square": (7, 7, 0)}
+    labels = {task.label for task in tasks.take_endings()}
+    assert labels >= {"squares 1", "squares 2", "squares 1/square 2", "squares 2/square 3", "square 2"}
+    wait_until(lambda: not listeners_of(remote), 20, "nobody listens to what has ended")
+
+
+def test_who_begins_to_listen_late_hears_what_was_told(work: Any, remote: Client, tmp_path: Path) -> None:
+    handle = work.waits.submit(on=remote, folder=str(tmp_path))
+    wait_until((tmp_path / "started").exists, 20, "it has told how far it is")
+    key = handle.future.key
+    wait_until(lambda: any(each["run"] == key for _, each in remote.get_events(TOPIC)), 20, "the scheduler knows")
+    assert (handle.progress.done, handle.progress.text) == (1, "waiting")
+    assert key in listeners_of(remote)
+    handle.cancel()
+    del handle
+    gc.collect()
+    assert key not in listeners_of(remote)
+
+
+def listeners_of(client: Client) -> list[str]:
+    return list(listening._subscriptions[client]._listeners)
 
 
 def test_what_was_printed_is_there_afterwards(work: Any, remote: Client) -> None:

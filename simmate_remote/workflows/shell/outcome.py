@@ -54,6 +54,9 @@ class TaskOutcome(Generic[Data]):
     ran: bool = True
 
 
+StageName = Literal["setup", "waiting", "running", "correcting", "workup"]
+
+
 @dataclass(frozen=True)
 class Stage:
     """Where a task is.
@@ -63,12 +66,14 @@ class Stage:
         attempt: The number of the attempt; 0 before the first.
         corrections: How many there have been.
         values: What the task itself can tell, such as an energy; see ``ShellTask.progress``.
+        folder: The task's.
     """
 
-    name: Literal["setup", "waiting", "running", "correcting", "workup"]
+    name: StageName
     attempt: int = 0
     corrections: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
+    folder: Path = Path()
 
 
 Tell = Callable[[Stage], None]

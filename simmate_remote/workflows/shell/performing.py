@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from simmate_remote.errors import (
@@ -34,7 +35,7 @@ from simmate_remote.workflows.shell.keeping import (
     save_inputs,
 )
 from simmate_remote.workflows.shell.lock import FolderLock
-from simmate_remote.workflows.shell.outcome import Correction, Data, Stage, TaskOutcome, Tell
+from simmate_remote.workflows.shell.outcome import Correction, Data, Stage, StageName, TaskOutcome, Tell
 from simmate_remote.workflows.shell.own_folder import own_folder
 from simmate_remote.workflows.shell.place import Place
 from simmate_remote.workflows.shell.programs import FULL, MARK, Order, Program, find_command
@@ -204,7 +205,7 @@ class Performance:
         self._note_end(watched)
         if watched.cancelled:
             raise self._fail(TaskCancelledError, f"{self._declared.name} was cancelled while its program ran")
-        self._say("correcting")
+        self._say("correcting", self._numbers())
         restarted, self._restarted = self._restarted, False
         if corrector.round(number, watched.monitor):
             return False
@@ -277,17 +278,23 @@ class Performance:
 
     def _tick(self, lock: FolderLock) -> None:
         lock.touch()
-        if self._tell is not None:
-            try:
-                values = self._task.progress(self._folder) or {}
-            except Exception as error:  # noqa: BLE001 - what it reads may not be there yet, and nobody depends on it
-                values = {}
-                self._record.attempts[-1]["progress_failed"] = f"{type(error).__name__}: {error}"
-            self._say("running", values)
+        self._say("running", self._numbers())
 
-    def _say(self, stage: Any, values: Mapping[str, float] | None = None) -> None:
+    def _numbers(self) -> dict[str, float]:
+        """Ask the task for its numbers, if anybody wants to know."""
+        if self._tell is None:
+            return {}
+        try:
+            told = self._task.progress(self._folder) or {}
+            return {str(name): float(value) for name, value in told.items()}
+        except Exception as error:  # noqa: BLE001 - what it reads may not be there yet, and nobody depends on it
+            self._record.attempts[-1]["progress_failed"] = f"{type(error).__name__}: {error}"
+            return {}
+
+    def _say(self, name: StageName, numbers: Mapping[str, float] = MappingProxyType({})) -> None:
         if self._tell is not None:
-            self._tell(Stage(stage, len(self._record.attempts), len(self._record.corrections), values or {}))
+            done = len(self._record.attempts), len(self._record.corrections)
+            self._tell(Stage(name, *done, numbers, self._folder))
 
     def _note_look(self, monitor: Handler, error: BaseException) -> None:
         looks = self._record.attempts[-1].setdefault("looks_that_failed", {})

@@ -1,22 +1,56 @@
-"""How a task is, as the progress of the run that it belongs to."""
+"""How a task is, told to whoever watches the run that it belongs to."""
 
 from __future__ import annotations
 
-from simmate_remote.workflows.progress import report_progress
-from simmate_remote.workflows.shell.outcome import Stage
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from simmate_remote.workflows.current import Running
+from simmate_remote.workflows.progress import Reporter, current_reporter
+from simmate_remote.workflows.shell.outcome import Stage, Tell
 
 
-def report_stage(stage: Stage) -> None:
-    """Report a task's stage, attempt, corrections and numbers as the run's progress."""
-    report_progress(0, 0, in_words(stage))
+@contextmanager
+def reported(name: str, run: Running) -> Iterator[Tell | None]:
+    """Give what tells the stages of a program to whoever watches a run, for as long as it is performed.
+
+    A call of a ``@task`` has a line of its own there, which says what its program does. Where the workflow itself
+    performs programs, each has a line.
+
+    Args:
+        name: The class of the task.
+        run: What performs it.
+    """
+    call = current_reporter()
+    if call is None:
+        yield None
+    elif call.is_part:
+        yield _Stages(call)
+    else:
+        number = run.count(name)
+        reporter = Reporter(call.run, f"{call.run}/{name}-{number}", f"{name} {number}", name)
+        with reporter.from_beginning_to_end():
+            yield _Stages(reporter)
 
 
-def in_words(stage: Stage) -> str:
-    """Give a stage in one line, such as ``running, attempt 2, 1 correction, energy -15.84``."""
-    parts: list[str] = [stage.name]
-    if stage.attempt > 1:
-        parts.append(f"attempt {stage.attempt}")
-    if stage.corrections:
-        parts.append(f"{stage.corrections} correction{'s' if stage.corrections > 1 else ''}")
-    parts += [f"{name} {value:.10g}" for name, value in stage.values.items()]
-    return ", ".join(parts)
+class _Stages:
+    """Tells stages; a new attempt and a correction always, anything else now and then."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self._reporter = reporter
+        self._mended = (0, 0)
+        self._numbers: dict[str, float] = {}
+
+    def __call__(self, stage: Stage) -> None:
+        mended = (stage.attempt, stage.corrections)
+        # What an attempt has reached is true until the next one has something to tell.
+        self._numbers = dict(stage.values) or (self._numbers if stage.attempt == self._mended[0] else {})
+        self._reporter.report(
+            at_once=mended != self._mended,
+            stage=stage.name,
+            attempt=stage.attempt,
+            corrections=stage.corrections,
+            values=self._numbers,
+            folder=str(stage.folder),
+        )
+        self._mended = mended

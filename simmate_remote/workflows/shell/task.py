@@ -14,7 +14,7 @@ from simmate_remote.workflows.parameters import check_parameters
 from simmate_remote.workflows.shell.declaration import declaration_of
 from simmate_remote.workflows.shell.outcome import Data, TaskOutcome, Tell
 from simmate_remote.workflows.shell.performing import Performance
-from simmate_remote.workflows.shell.reporting import report_stage
+from simmate_remote.workflows.shell.reporting import reported
 from simmate_remote.workflows.shell.resources import Resources
 from simmate_remote.workflows.shell.signature import target_of_setup
 from simmate_remote.workflows.signatures import with_defaults
@@ -113,7 +113,7 @@ class ShellTask(Generic[Data]):
     def progress(self, folder: Path) -> Mapping[str, float] | None:
         """Tell how far the running program is, in a few numbers, such as a step and an energy.
 
-        It is called now and then while the program runs, and should read little.
+        It is called now and then while the program runs, and once when it has ended, and should read little.
 
         Args:
             folder: The task's folder.
@@ -162,10 +162,10 @@ class ShellTask(Generic[Data]):
         own = type(self).setup is not ShellTask.setup
         target = target_of_setup(self.setup if own else _nothing_to_set_up, declaration.name)
         values = with_defaults(target, check_parameters(target, parameters or {}))
-        if (run := current()) is not None:
-            cancelled = cancelled or run.cancelled
-            tell = tell or report_stage
-        return Performance(self, declaration, values, folder, tell, cancelled).perform()
+        if (run := current()) is None:
+            return Performance(self, declaration, values, folder, tell, cancelled).perform()
+        with reported(declaration.name, run) as watched:
+            return Performance(self, declaration, values, folder, tell or watched, cancelled or run.cancelled).perform()
 
 
 def _nothing_to_set_up(folder: Path) -> None:
