@@ -6,6 +6,7 @@ read meanwhile goes to stderr.
 
 from __future__ import annotations
 
+import csv
 import dataclasses
 import json
 import math
@@ -55,6 +56,27 @@ def emit_line(data: object, *, human: Human = None, as_json: bool = False) -> No
         print(json.dumps(plain(data)), flush=True)  # noqa: T201
     else:
         _show(human)
+
+
+def emit_array(entries: Iterable[object]) -> None:
+    """Print a JSON array, an entry at a time: it may have more of them than memory has room for."""
+    separator = "["
+    for entry in entries:
+        print(separator, json.dumps(plain(entry)), sep="\n", end="")  # noqa: T201
+        separator = ","
+    print("[]" if separator == "[" else "\n]", flush=True)  # noqa: T201
+
+
+def emit_csv(columns: Sequence[str], entries: Iterable[Mapping[str, object]]) -> None:
+    """Print a table as comma-separated values, a row at a time; what is neither text nor number stands as JSON."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(columns)
+    for entry in entries:
+        writer.writerow(_cell(entry[column]) for column in columns)
+
+
+def _cell(value: object) -> object:
+    return value if value is None or isinstance(value, str | int | float) else json.dumps(plain(value))
 
 
 def _show(human: Human) -> None:

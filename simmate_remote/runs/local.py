@@ -1,0 +1,51 @@
+"""Runs of this machine's own programs, without a host: their rows are collected when somebody looks."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import platformdirs
+
+from simmate_remote.database.plain import Plain, open_plain
+from simmate_remote.runs.collector import Collector, Source
+from simmate_remote.runs.host.journal import Journal
+from simmate_remote.runs.listing import HERE
+
+
+def local_folder() -> Path:
+    """Give the folder of the runs that this machine's programs made without a host; it need not be there."""
+    return platformdirs.user_data_path("simmate-remote") / "runs"
+
+
+def open_rows() -> Plain:
+    """Connect to the database, with the rows of this machine's own runs up to now.
+
+    Raises:
+        DatabaseError: There is no connection.
+    """
+    plain = open_plain()
+    try:
+        collect_here(plain)
+    except BaseException:
+        plain.close()
+        raise
+    return plain
+
+
+def collect_here(plain: Plain) -> None:
+    """Make the rows of what this machine's own journal has told since the last time."""
+    folder = local_folder()
+    journal = Journal(folder / "journal")
+    name = journal.name()
+    if name is None:
+        return
+    found = plain.row("SELECT position FROM simmate_remote_journals WHERE journal = :journal", {"journal": name})
+    if found is not None and found[0] == journal.size():
+        return
+    collector = Collector(plain, Source(name, HERE, socket.gethostname(), str(folder)))
+    position = collector.begin()
+    if position > journal.size():
+        position = collector.rewind()
+    while (part := journal.read(position)).offset != position:
+        position = collector.take(position, part.offset, part.lines)
