@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,11 @@ USER_FOLDERS = {
     "SIMMATE_REMOTE_SLOTS": "slots",
 }
 SHARED_LAB = pytest.StashKey["Lab"]()
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C mean something, also in what is started here: a shell's background job inherits that it is ignored."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

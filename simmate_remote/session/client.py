@@ -24,6 +24,8 @@ from simmate_remote.streams.calls import Caller
 
 START_TIMEOUT = 30.0
 
+_started: set[int] = set()  # numbers of the sessions that this process started, and has not seen end
+
 
 class SessionClient:
     """A connection to a session; :func:`find`, :func:`find_or_start` and :func:`find_all` make it.
@@ -274,6 +276,7 @@ def _death(host: str, log: Path) -> SessionStoppedError:
 def _start(path: Path, order: SessionOrder) -> bool:
     """Start a session process; give whether it is the one, or another was quicker."""
     request = {"socket": str(path), "host": dataclasses.asdict(order)}
+    _bury()
     log = os.open(log_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(
@@ -294,7 +297,19 @@ def _start(path: Path, order: SessionOrder) -> bool:
         word = process.stdout.readline()
     # It is on its own now; without this the interpreter would complain that nobody waits for it.
     process.returncode = 0
+    _started.add(process.pid)
     return word == b"listening\n"
+
+
+def _bury() -> None:
+    """Take note of the end of earlier sessions; each would stay in the table of processes as long as this one lives."""
+    for pid in list(_started):
+        try:
+            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+        except ChildProcessError:  # somebody else has
+            ended = True
+        if ended:
+            _started.discard(pid)
 
 
 def _tail(path: Path, size: int = 2000) -> str | None:

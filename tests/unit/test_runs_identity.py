@@ -41,7 +41,11 @@ def test_a_clock_that_is_set_back_does_not_undo_the_order(monkeypatch: pytest.Mo
     assert new_id() > before
 
 
-@pytest.mark.parametrize("text", ["", "..", "a/b", str(uuid.uuid4()), new_id().upper(), new_id() + "\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "..", "a/b", str(uuid.uuid4()), new_id().upper(), new_id() + "\n"],
+    ids=["empty", "parent", "path", "random", "upper", "line"],
+)
 def test_nothing_else_is_an_id(text: str) -> None:
     assert not is_id(text)
     assert is_id(new_id())
