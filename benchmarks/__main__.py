@@ -24,6 +24,7 @@ from benchmarks import (
     logins,
     outage,
     raw,
+    runs_list,
     setup,
     shell_task,
     tasks,
@@ -51,6 +52,7 @@ BENCHMARKS: dict[str, Callable[[Lab, int], Sequence[Comparison | Figure]]] = {
     "doctor": doctor.measure,
     "setup": setup.measure,
     "workflows": workflows.measure,
+    "runs-list": runs_list.measure,
 }
 
 

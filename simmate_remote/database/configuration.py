@@ -158,10 +158,10 @@ def _kind_and_url(url: str, source: str) -> tuple[Kind, str]:
 
 
 def _seconds(lease: object, source: str) -> float:
-    from simmate_remote.inventory.quantities import Duration
-
     if isinstance(lease, float):
         return lease
+    from simmate_remote.inventory.quantities import Duration
+
     try:
         return float(Duration.parse(str(lease)))
     except ValueError as error:

@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from simmate_remote.database.plain import Plain, open_plain
-from simmate_remote.errors import DatabaseError, SimmateRemoteError
+from simmate_remote.errors import DatabaseError, RunError, SimmateRemoteError
 from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.news import take_news
 
@@ -98,11 +98,16 @@ class Follower:
         finally:
             await asyncio.shield(self._let_go())
 
-    async def deliver(self) -> None:
-        """Tell the host what somebody asked to cancel while it could not be reached."""
-        for run in await self._in_database(lambda collector: collector.to_cancel()):
+    async def deliver(self) -> dict[str, str]:
+        """Tell the host which runs somebody asked to cancel, and give how they stand then."""
+        states: dict[str, str] = {}
+        for run in await self._in_database(Collector.to_cancel):
             logger.info("run %s: the host is told to cancel it", run)
-            await self._desk.cancel(run)
+            try:
+                states[run] = await self._desk.cancel(run)
+            except RunError as error:
+                logger.warning("run %s cannot be cancelled: %s", run, error.what)
+        return states
 
     async def news(self, patience: float) -> dict[str, Any] | None:
         """Give what became of this host's runs since somebody was told.
