@@ -15,7 +15,8 @@ class Patience:
     """Bound each step that waits for a server, and none that waits for a person.
 
     Used as an asynchronous context manager around a login; it raises :class:`TimeoutError` when a step takes too
-    long, and :attr:`step` says which.
+    long, and :attr:`step` says which. A step
+    that was begun before has its time from the entry on.
 
     Args:
         seconds: The limit of one step.
@@ -31,6 +32,7 @@ class Patience:
     async def __aenter__(self) -> Self:
         await self._timeout.__aenter__()
         self._running = True
+        self._arm()
         return self
 
     async def __aexit__(

@@ -78,21 +78,21 @@ def test_a_program_whose_library_is_gone(tmp_path: Path, monkeypatch: pytest.Mon
     assert programs.look_at("/bin/sh")["problem"] == "it cannot be loaded: libmkl.so not found"
 
 
-def test_folders_of_dead_keepers_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(leftovers, "PARENTS", (str(tmp_path),))
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    dead, living, young, foreign = (tmp_path / name for name in (DEAD, DEAD[:-1] + "c", DEAD[:-1] + "d", "other"))
+def test_folders_of_dead_keepers_and_no_others(user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = user_folders / "t"  # the path is short enough for a socket
+    place.mkdir()
+    monkeypatch.setattr(leftovers, "PARENTS", (str(place),))
+    monkeypatch.setenv("TMPDIR", str(place))
+    dead, living, young, foreign = (place / name for name in (DEAD, DEAD[:-1] + "c", DEAD[:-1] + "d", "other"))
     for folder in (dead, living, young, foreign):
         folder.mkdir()
     with socket.socket(socket.AF_UNIX) as listening:
-        os.chdir(living)  # the whole path may be too long for a socket
-        listening.bind("handover")
-        os.chdir("/")
+        listening.bind(str(living / "handover"))
         listening.listen(1)
         for folder in (dead, living, foreign):
             os.utime(folder, (time.time() - 3600,) * 2)
-        assert leftovers.remove(str(tmp_path / "ours")) == [str(dead)]
-    assert sorted(tmp_path.iterdir()) == sorted([living, young, foreign])
+        assert leftovers.remove(str(place / "ours")) == [str(dead)]
+    assert sorted(place.iterdir()) == sorted([living, young, foreign])
 
 
 @given(st.text())

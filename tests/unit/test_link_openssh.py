@@ -242,3 +242,12 @@ async def test_nobody_else_is_answered(masters_path: Path, monkeypatch: pytest.M
         assert (await program.communicate())[0] == b""
         assert program.returncode == 1
         await asker.stop()
+
+
+async def test_a_step_that_was_begun_before_somebody_waits_has_its_limit() -> None:
+    patience = Patience(30)
+    patience.begin("knocking", 0.01)
+    with pytest.raises(TimeoutError):
+        async with patience, asyncio.timeout(20):
+            await asyncio.Event().wait()
+    assert (patience.step, patience.expired) == ("knocking", True)

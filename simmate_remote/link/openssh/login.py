@@ -75,10 +75,11 @@ class Login:
             raise
 
     async def _run(self, environment: dict[str, str]) -> int | None:
-        process = await self._start(environment)
+        # Before it starts: on a busy machine it says what it does sooner than this side has noted that it runs.
         self.trace.stepped = self._stepped
         self.trace.dialling = self._dialling
         self.trace.signing = lambda: self._signing.enter_context(self._questions.waiting())
+        process = await self._start(environment)
         try:
             async with self._patience:
                 status = await self._watch(process)
