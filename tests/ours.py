@@ -6,7 +6,7 @@ import os
 import time
 from pathlib import Path
 
-from simmate_remote.session.paths import runtime_folder
+from simmate_remote.inventory.runtime_folder import runtime_folder
 
 LEAVING = 10.0  # seconds that a session gets to end
 

@@ -16,7 +16,7 @@ from distributed import Client, KilledWorker, fire_and_forget
 from simmate_remote import RemoteCluster, connect
 from simmate_remote.errors import KeeperGoneError, SchedulerError, SessionStoppedError
 from simmate_remote.inventory import Host
-from simmate_remote.session.paths import runtime_folder
+from simmate_remote.inventory.runtime_folder import runtime_folder
 from tests.boxes import Box
 from tests.hosts import end_session, host_of, leave_session, session_pid, travels, wait_until
 

@@ -14,8 +14,8 @@ from simmate_remote.cli.output import JsonOption, emit, emit_line, note, out
 from simmate_remote.cli.sessions import HostName, report_of, session_of
 from simmate_remote.errors import Remedy, SessionError
 from simmate_remote.inventory.quantities import Size
+from simmate_remote.inventory.runtime_folder import runtime_folder
 from simmate_remote.session.launch_page import write_launch_page
-from simmate_remote.session.paths import runtime_folder
 
 
 def dashboard(

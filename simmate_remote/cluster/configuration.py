@@ -55,6 +55,21 @@ def scheduler_configuration(certificates: Certificates, plan: WorkerPlan, folder
     }
 
 
+def add_preload(configuration: dict[str, Any], role: str, module: str, name: str, told: dict[str, Any]) -> None:
+    """Have a process of ours on the host run a module when it starts: a preload, as Dask calls it.
+
+    Args:
+        configuration: What the process is told; changed.
+        role: ``scheduler`` or ``worker``.
+        module: With ``dask_setup`` and ``dask_teardown``.
+        name: What the module finds what it is told under, in Dask's configuration: ``simmate-remote.<name>``.
+        told: What that is.
+    """
+    nested = configuration["dask"]
+    nested.setdefault("distributed", {}).setdefault(role, {}).setdefault("preload", []).append(module)
+    nested.setdefault("simmate-remote", {})[name] = told
+
+
 def worker_configuration(
     certificates: Certificates, plan: WorkerPlan, folders: dict[str, str], *, name: str, scheduler: str
 ) -> dict[str, Any]:
@@ -67,7 +82,7 @@ def worker_configuration(
         name: The worker's name.
         scheduler: The scheduler's address, as the host knows it.
     """
-    return {
+    configuration = {
         "name": name,
         "scheduler": scheduler,
         "security": certificates.worker(),
@@ -78,3 +93,6 @@ def worker_configuration(
         "log": f"{folders['logs']}/{name}.log",
         "dask": dask_configuration(folders["work"]),
     }
+    for preload in plan.preloads:
+        add_preload(configuration, "worker", *preload)
+    return configuration

@@ -19,6 +19,7 @@ class WorkerPlan:
         environment: Variables that workers find.
         resources: Dask's abstract resources that each worker has, name to amount.
         said: A sentence about where these numbers come from, if nobody chose them.
+        preloads: Modules that each worker runs as it starts, each with the name of what it is told, and that.
     """
 
     count: int
@@ -27,6 +28,7 @@ class WorkerPlan:
     environment: dict[str, str] = field(default_factory=dict)
     resources: dict[str, float] = field(default_factory=dict)
     said: str | None = None
+    preloads: tuple[tuple[str, str, dict[str, Any]], ...] = ()
 
 
 def plan_workers(wanted: dict[str, Any] | None, cores: int) -> WorkerPlan:

@@ -8,10 +8,11 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
+from simmate_remote.database.url import without_password
 from simmate_remote.errors import DatabaseConfigurationError, Remedy
 
 VARIABLE = "SIMMATE_REMOTE_DATABASE"
@@ -71,21 +72,6 @@ def load() -> Configuration:
     if given := os.environ.get(VARIABLE):
         fields, source = {"lease": fields.get("lease"), "url": given}, VARIABLE
     return _configuration({name: value for name, value in fields.items() if value is not None}, source)
-
-
-def without_password(url: str) -> str:
-    """Give a URL as it may be shown: with ``***`` in the place of a password."""
-    parts = urlsplit(url)
-    user, separator, place = parts.netloc.rpartition("@")
-    if separator and ":" in user:
-        parts = parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}")
-    options = [(name, "***" if name in ("password", "sslpassword") else value) for name, value in options_of(url)]
-    return urlunsplit(parts._replace(query=urlencode(options, safe="*/")))
-
-
-def options_of(url: str) -> list[tuple[str, str]]:
-    """Give the options after the ``?`` of a URL."""
-    return parse_qsl(urlsplit(url).query, keep_blank_values=True)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from simmate_remote.database.configuration import Configuration
 from simmate_remote.database.embedded.place import DATABASE, USER, Place
 from simmate_remote.database.embedded.server import Hold, ensure
+from simmate_remote.database.through_host import way_through
+from simmate_remote.database.url import TLS, find_password, parameters_of
 from simmate_remote.errors import (
+    DatabaseConfigurationError,
     DatabaseError,
     DatabasePackagesError,
     DatabasePasswordError,
@@ -23,6 +26,7 @@ PATIENCE = 60.0
 """Seconds for an embedded server that was killed to recover."""
 
 PAUSE = 0.05
+CONNECT_TIMEOUT = "30"
 
 
 def connect(configuration: Configuration, **options: Any) -> psycopg.Connection[Any]:
@@ -37,14 +41,32 @@ def connect(configuration: Configuration, **options: Any) -> psycopg.Connection[
     """
     try:
         import psycopg
+        from psycopg.conninfo import make_conninfo
     except ImportError as error:
         raise DatabasePackagesError(f"this Python has no psycopg, which the database needs: {error}") from error
     if configuration.kind == "embedded":
         return _connect_embedded(configuration, options)
     try:
-        return psycopg.connect(configuration.url, **options)
+        return psycopg.connect(make_conninfo("", **way_of(configuration)), **options)
     except psycopg.Error as error:
         raise reason(configuration, error) from error
+
+
+def way_of(configuration: Configuration) -> dict[str, str]:
+    """Give libpq's parameters of a server of one's own: where it is, or the way to it through its host.
+
+    Raises:
+        DatabaseUnreachableError: Nothing is connected to that host.
+    """
+    said = parameters_of(configuration.url)
+    if (password := find_password(said)) is not None:
+        said["password"] = password
+    if configuration.host is not None:
+        # How it is encrypted is the affair of the session, which holds the way.
+        said = {name: text for name, text in said.items() if name not in ("port", "hostaddr", *TLS)}
+        said["host"] = str(way_through(configuration).parent)
+    said.setdefault("connect_timeout", CONNECT_TIMEOUT)
+    return said
 
 
 def _connect_embedded(configuration: Configuration, options: dict[str, Any]) -> psycopg.Connection[Any]:
@@ -78,10 +100,15 @@ def _is_about_password(error: psycopg.Error) -> bool:
 
 def reason(configuration: Configuration, error: psycopg.Error) -> DatabaseError:
     """Say in our words why there is no connection."""
+    import psycopg
+
     said = str(error).strip()
     status = Remedy("simmate-remote database status", "asks again, and shows who says which database is used")
     if _is_about_password(error):
         what = f"the database does not accept the user or the password: {configuration.shown}"
         return DatabasePasswordError(what, remedies=(status,), detail=said)
+    if isinstance(error, psycopg.ProgrammingError):
+        what = f"the database's URL cannot be understood, said by {configuration.source}: {configuration.shown}"
+        return DatabaseConfigurationError(what, remedies=(status,), detail=said)
     what = f"the database does not answer: {configuration.shown}"
     return DatabaseUnreachableError(what, remedies=(status,), detail=said)

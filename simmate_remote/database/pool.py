@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from simmate_remote.database.configuration import Configuration, load
+from simmate_remote.database import lent
+from simmate_remote.database.lent import Lent
 from simmate_remote.errors import DatabaseFullError, DatabasePackagesError, Remedy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, ExceptionContext
     from sqlalchemy.orm import Session, sessionmaker
+
+    from simmate_remote.database.configuration import Configuration
 
 SQLITE_BEGIN = "sqlite_begin"
 """The execution option that says how a transaction of SQLite begins: ``IMMEDIATE`` takes the right to write at once."""
@@ -26,9 +30,14 @@ def engine() -> Engine:
     Raises:
         DatabaseError: The configuration is wrong, or this Python lacks what the database needs.
     """
-    configuration = load()
+    where: Configuration | Lent | None = lent.of_this_process()
+    if where is None:
+        # Here and not above: the Python of a host may be without what this needs.
+        from simmate_remote.database.configuration import load
+
+        where = load()
     with _making:
-        return _engine(configuration)
+        return _engine(where)
 
 
 def session() -> sessionmaker[Session]:
@@ -44,31 +53,47 @@ def _session(engine: Engine) -> sessionmaker[Session]:
 
 
 @functools.cache
-def _engine(configuration: Configuration) -> Engine:
-    made = make_engine(configuration)
+def _engine(where: Configuration | Lent) -> Engine:
+    made = make_engine(where)
     # A forked process must not use its parent's connections, nor close them.
     os.register_at_fork(after_in_child=functools.partial(made.dispose, close=False))
     return made
 
 
-def make_engine(configuration: Configuration) -> Engine:
-    """Make a pool of connections to a database."""
+def make_engine(where: Configuration | Lent) -> Engine:
+    """Make a pool of connections.
+
+    Args:
+        where: Which database; in a process of a host, how it is lent.
+
+    Raises:
+        DatabasePackagesError: This Python lacks what the database needs.
+    """
     try:
         import sqlalchemy
-    except ModuleNotFoundError as error:
-        raise DatabasePackagesError(f"this Python has no {error.name}, which the database needs") from error
+    except ImportError as error:
+        raise DatabasePackagesError(
+            f"this Python has no SQLAlchemy, which the database needs: {sys.executable}",
+            remedies=(Remedy("simmate-remote setup HOST", "where this is a host: makes its Python equal to yours"),),
+        ) from error
 
-    if configuration.kind == "sqlite":
-        made = sqlalchemy.create_engine(f"sqlite:///{configuration.url}", connect_args={"timeout": 60})
+    if not isinstance(where, Lent) and where.kind == "sqlite":
+        made = sqlalchemy.create_engine(f"sqlite:///{where.url}", connect_args={"timeout": 60})
         sqlalchemy.event.listen(made, "connect", _prepare_sqlite)
         sqlalchemy.event.listen(made, "begin", _begin_sqlite)
         return made
-    from simmate_remote.database.connecting import connect
-
-    creator = functools.partial(connect, configuration)
+    creator = functools.partial(_connect, where)
     made = sqlalchemy.create_engine("postgresql+psycopg://", creator=creator, pool_pre_ping=True)
     sqlalchemy.event.listen(made, "handle_error", _say_that_it_is_full)
     return made
+
+
+def _connect(where: Configuration | Lent) -> Any:
+    if isinstance(where, Lent):
+        return lent.connect(where)
+    from simmate_remote.database.connecting import connect
+
+    return connect(where)
 
 
 def _say_that_it_is_full(context: ExceptionContext) -> None:

@@ -7,10 +7,12 @@ import contextlib
 import json
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simmate_remote.errors import SchedulerError, SimmateRemoteError
+from simmate_remote.session.database import LentDatabase
 from simmate_remote.session.remote_host import RemoteHost
 from simmate_remote.streams.forward import forward_port, port_of
 
@@ -47,6 +49,7 @@ class RemoteDask:
         plan: What a worker is.
         certificates: For mutual TLS.
         deaths: Processes that ended by themselves.
+        database: The database, for the workers there.
     """
 
     def __init__(self, remote: RemoteHost, failed: Callable[[SimmateRemoteError], None]) -> None:
@@ -56,6 +59,7 @@ class RemoteDask:
         self.plan: WorkerPlan | None = None
         self.certificates: Certificates | None = None
         self.deaths: list[dict[str, Any]] = []
+        self.database = LentDatabase(remote.host.name, remote.conversation, remote.lendings, remote.host.lease)
         self._remote = remote
         self._failed = failed
         self._ports: asyncio.Server | None = None
@@ -93,7 +97,8 @@ class RemoteDask:
         from simmate_remote.session.dashboard_gate import DashboardGate
 
         remote, about = self._remote, self._remote.about
-        self.plan = plan_workers(remote.host.workers, about["cores"])
+        plan = plan_workers(remote.host.workers, about["cores"])
+        self.plan = replace(plan, preloads=(self.database.preload(about["runtime"]),))
         children = await remote.children()
         noted = about["notes"].get("certificates")
         self.certificates = Certificates(*noted) if noted and children else make_certificates()
@@ -102,10 +107,13 @@ class RemoteDask:
         self._folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
         configuration = scheduler_configuration(self.certificates, self.plan, self._folders)
         # Calls that need no other's answer go together: over a long way each would take a round trip of its own.
-        _, scheduler = await asyncio.gather(
+        _, scheduler, _ = await asyncio.gather(
             remote.keeper.call("note", name="certificates", value=list(self.certificates)),
             remote.start_child("scheduler", "scheduler", configuration),
+            self.database.give(remote.keeper),
         )
+        if self.database.problem is not None:
+            remote.warnings.append(f"workers have no database: {self.database.problem}")
         self.address_there = scheduler["address"]
         configure = partial(
             worker_configuration, self.certificates, self.plan, self._folders, scheduler=self.address_there
@@ -210,6 +218,7 @@ class RemoteDask:
             self._ports.close()
         if self.gate is not None:
             await self.gate.close()
+        self.database.close()
 
     async def leave(self) -> None:
         """Let go of everything on the host and leave it as it is."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.lab.box import SYSTEM_PYTHON
 from tests.lab.folder import ENVIRONMENTS, make_base
 
-PACKAGES = ("distributed", "dask", "bokeh", "numpy", "cryptography", "ase")
+PACKAGES = ("distributed", "dask", "bokeh", "numpy", "cryptography", "ase", "SQLAlchemy", "psycopg", "psycopg-binary")
 COMPARED_BY_DASK = ("pandas",)
 """What Dask's client warns of if one side has it and the other has not."""
 

@@ -15,7 +15,7 @@ import pytest
 from simmate_remote.doctor.examine import examine
 from simmate_remote.doctor.finding import Finding, Status
 from simmate_remote.doctor.registry import ORDER
-from simmate_remote.session.paths import runtime_folder
+from simmate_remote.inventory.runtime_folder import runtime_folder
 
 
 class Home:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 import sys
@@ -40,7 +39,7 @@ timezone = 'UTC'
 
 
 def make(place: Place, programs: Path) -> None:
-    """Make the data of a new database, and the file with its password.
+    """Make the data of a new database.
 
     Raises:
         subprocess.CalledProcessError: One of Postgres' programs failed; its output says why.
@@ -55,7 +54,7 @@ def make(place: Place, programs: Path) -> None:
     with (new / "postgresql.conf").open("a") as file:
         file.write(CONFIGURATION)
 
-    password = secrets.token_urlsafe(24)
+    password = place.password()
     statements = (
         f"CREATE ROLE {USER} LOGIN PASSWORD '{password}'",
         f"ALTER DATABASE postgres RENAME TO {DATABASE}",  # which is quicker than making one more
@@ -63,21 +62,8 @@ def make(place: Place, programs: Path) -> None:
     )
     # A server of one process, that speaks with its stdin alone: nobody can connect, and nothing is in its arguments.
     run([programs / "postgres", "--single", "-F", "-D", new, "template1"], "".join(f"{each}\n" for each in statements))
-    write_passwords(place, password)
     run([programs / "initdb", "--sync-only", "--pgdata", new])
     new.rename(place.data)
-
-
-def write_passwords(place: Place, password: str) -> None:
-    """Write the file with the password, for its owner alone."""
-    new = place.passwords.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    file = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(file, "w") as passwords:
-        passwords.write(f"*:*:{DATABASE}:{USER}:{password}\n")
-        passwords.flush()
-        os.fsync(file)
-    new.rename(place.passwords)
 
 
 def run(command: list[str | Path], given: str = "") -> str:

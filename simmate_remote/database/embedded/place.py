@@ -7,8 +7,10 @@ import fcntl
 import importlib.util
 import os
 import re
+import secrets
 import shlex
 import socket
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -87,6 +89,25 @@ class Place:
             raise self.wrong(f"{self.folder}, the folder of the database, cannot be made: {error.strerror}") from error
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise self.wrong(f"{self.folder}, the folder of the database, is not ours alone")
+
+    def password(self) -> str:
+        """Give the password, and make one if there is none yet; the database itself need not have been made."""
+        try:
+            line = self.passwords.read_text()
+        except FileNotFoundError:
+            line = f"*:*:{DATABASE}:{USER}:{secrets.token_urlsafe(24)}\n"
+            handle, new = tempfile.mkstemp(prefix="pgpass-", dir=self.folder)  # its owner alone can read it
+            try:
+                with os.fdopen(handle, "w") as file:
+                    file.write(line)
+                    file.flush()
+                    os.fsync(handle)
+                os.link(new, self.passwords)
+            except FileExistsError:
+                line = self.passwords.read_text()
+            finally:
+                os.unlink(new)
+        return line.strip().rpartition(":")[2]
 
     def socket_folder(self) -> Path | None:
         """Give the folder of the socket, if the server answers there now."""

@@ -21,7 +21,7 @@ from simmate_remote.doctor.finding import Finding, worst
 from simmate_remote.doctor.host.places import look
 from simmate_remote.errors import Remedy
 from simmate_remote.inventory import list_hosts
-from simmate_remote.session.paths import runtime_folder
+from simmate_remote.inventory.runtime_folder import runtime_folder
 
 PROJECT = "simmate-remote"
 LITTLE_SPACE = 200 * 1000**2

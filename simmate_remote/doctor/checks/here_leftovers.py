@@ -18,7 +18,8 @@ from simmate_remote.doctor.check import Check, Stage
 from simmate_remote.doctor.examination import Examination
 from simmate_remote.doctor.finding import Finding
 from simmate_remote.errors import Remedy
-from simmate_remote.session.paths import all_sockets, runtime_folder
+from simmate_remote.inventory.runtime_folder import runtime_folder
+from simmate_remote.session.paths import all_sockets
 
 SESSION = b"simmate_remote.session"
 ENDING = 8.0

@@ -122,7 +122,7 @@ class Keeper:
             if "path" in place:
                 await loop.create_unix_connection(lambda: far, place["path"])
             else:
-                await loop.create_connection(lambda: far, "127.0.0.1", place["port"])
+                await loop.create_connection(lambda: far, place.get("host", "127.0.0.1"), place["port"])
         except OSError as error:
             raise StreamResetError(f"the {target} does not answer on the host: {error.strerror or error}") from error
         return near
@@ -172,7 +172,7 @@ class Keeper:
         self.notes[name] = value
 
     def offer(self, target: str, place: dict[str, Any]) -> None:
-        """Let streams be opened to a Unix socket (``path``), a loopback ``port``, or a ``module`` that each starts."""
+        """Let streams be opened to a Unix socket (``path``), a ``port`` (at a ``host``), or a ``module`` of ours."""
         self.targets[target] = place
 
     def forget_lost_conversations(self, owner: str) -> int:
@@ -281,7 +281,8 @@ class ControlCaller(Caller):
             "describe", "report", "renew_lease", "note", "offer", "forget_lost_conversations",
             "call_process", "read_logs", "tail",
         )  # fmt: skip
-        super().__init__({**{name: getattr(keeper, name) for name in names}, "lend": self._lend, "stop": self._stop})
+        own = {"lend": self._lend, "lend_folder": self._lend_folder, "stop": self._stop}
+        super().__init__({name: getattr(keeper, name) for name in names} | own)
         self._keeper = keeper
         self._loans = Loans(keeper.runtime)
         self._callers = callers
@@ -299,6 +300,10 @@ class ControlCaller(Caller):
     async def _lend(self, target: str) -> str:
         """Let processes here connect to what the near end calls so, and give the path of the socket for it."""
         return await self._loans.take(self._conversation, target)
+
+    async def _lend_folder(self, target: str, files: dict[str, str], socket: str | None) -> str:
+        """Give processes here a folder with files of the near end's, and a socket that leads to what it calls so."""
+        return await self._loans.take_folder(self._conversation, target, files, socket)
 
     @property
     def _conversation(self) -> Conversation:

@@ -1,0 +1,200 @@
+"""Backup and restore: the whole database in one file, which another machine takes as it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import sqlite3
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from simmate_remote.database.client_programs import ClientPrograms, client_programs
+from simmate_remote.database.configuration import Configuration
+from simmate_remote.database.schema import VERSION_TABLE, known_versions, refuse_newer
+from simmate_remote.errors import BackupError, Remedy
+
+OF_POSTGRES = b"PGDMP"
+OF_SQLITE = b"SQLite format 3\0"
+OURS = "simmate_remote_"
+"""How the names of our tables begin."""
+
+
+def backup(configuration: Configuration, path: Path, *, overwrite: bool = False) -> int:
+    """Write the whole database to a file that only its owner can read, and give the file's size in bytes.
+
+    Args:
+        configuration: Which database.
+        path: The file; it is there as a whole or not at all.
+        overwrite: Whether a file that is there is replaced.
+
+    Raises:
+        BackupError: It cannot be written.
+        DatabaseError: The database cannot be read.
+    """
+    if path.exists() and not overwrite:
+        raise BackupError(
+            f"{path} is there already",
+            meanwhile="it was not touched",
+            remedies=(Remedy(f"simmate-remote database backup {shlex.quote(str(path))} --force", "replaces it"),),
+        )
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)  # its owner alone can read it
+        os.close(handle)
+        new = Path(name)
+        try:
+            if configuration.kind == "sqlite":
+                _copy_sqlite(Path(configuration.url), new)
+            else:
+                with client_programs(configuration) as client:
+                    _run(client, "pg_dump", "--format=custom", f"--file={new}", f"--dbname={client.address}")
+            with new.open("rb") as file:
+                os.fsync(file)
+            size = new.stat().st_size
+            new.replace(path)
+        finally:
+            new.unlink(missing_ok=True)
+    except OSError as error:
+        raise BackupError(f"{path} cannot be written: {error.strerror or error}") from error
+    return size
+
+
+def restore(configuration: Configuration, path: Path, *, replace: bool = False) -> None:
+    """Take over a backup: all of it, or nothing.
+
+    Args:
+        configuration: Which database it goes into.
+        path: The file that :func:`backup` wrote.
+        replace: Whether what is in the database now is lost for it.
+
+    Raises:
+        BackupError: The file is no backup, or is one of another kind of database, or there is something already.
+        DatabaseNewerError: A newer version of this program wrote it.
+    """
+    try:
+        with path.open("rb") as file:
+            begin = file.read(16)
+    except OSError as error:
+        raise BackupError(f"{path} cannot be read: {error.strerror}", remedies=(_look_at(path),)) from error
+    kind = "sqlite" if begin == OF_SQLITE else "postgresql" if begin.startswith(OF_POSTGRES) else None
+    if kind is None:
+        raise BackupError(f"{path} is no backup of a database", remedies=(_look_at(path),))
+    if (kind == "sqlite") != (configuration.kind == "sqlite"):
+        raise BackupError(
+            f"{path} is a backup of {'SQLite' if kind == 'sqlite' else 'Postgres'}, and the database that is used is "
+            f"another kind: {configuration.shown}",
+            meanwhile="nothing was changed",
+            remedies=(Remedy("simmate-remote database status", "shows which database is used, and who says so"),),
+        )
+    if kind == "sqlite":
+        _restore_sqlite(Path(configuration.url), path, replace)
+    else:
+        with client_programs(configuration) as client:
+            _restore_postgres(client, path, replace)
+
+
+def _look_at(path: Path) -> Remedy:
+    return Remedy(f"ls -l {shlex.quote(str(path))}", "shows what it is")
+
+
+# Postgres
+
+
+def _restore_postgres(client: ClientPrograms, path: Path, replace: bool) -> None:
+    version = _run(client, "pg_restore", "--data-only", f"--table={VERSION_TABLE}", "--file=-", str(path))
+    if found := re.search(rf"COPY public\.{VERSION_TABLE} .*;\n(\S+)\n", version):
+        refuse_newer(found[1], known_versions())
+    options = ("--tuples-only", "--no-align", f"--dbname={client.address}")
+    names = f"SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE '{OURS}%'"  # noqa: S608
+    ours = _run(client, "psql", *options, f"--command={names}").split()
+    asked = [f"SELECT EXISTS (SELECT FROM public.{name})" for name in ours if name != VERSION_TABLE]  # noqa: S608
+    if (
+        not replace
+        and "t" in _run(client, "psql", *options, *(f"--command={each}" for each in asked or ["SELECT"])).split()
+    ):
+        raise _not_empty(path)
+    drops = "".join(f"DROP TABLE IF EXISTS public.{name} CASCADE;\n" for name in ours)
+    statements = _run(client, "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "--file=-", str(path))
+    _run(
+        client,
+        "psql",
+        "--single-transaction",
+        "--set=ON_ERROR_STOP=1",
+        "--quiet",
+        f"--dbname={client.address}",
+        given=drops + statements,
+    )
+
+
+def _run(client: ClientPrograms, program: str, *arguments: str, given: str = "") -> str:
+    done = subprocess.run(
+        [client.folder / program, *arguments],
+        input=given,
+        capture_output=True,
+        text=True,
+        env=client.environment,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BackupError(
+            f"{program} failed", meanwhile="the database is as it was", detail=done.stderr.strip()[-2000:] or None
+        )
+    return done.stdout
+
+
+# SQLite
+
+
+def _copy_sqlite(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise BackupError(f"there is no database yet: {source}")
+    with _opened(source) as one, _opened(target) as two:
+        one.backup(two)
+
+
+def _restore_sqlite(target: Path, path: Path, replace: bool) -> None:
+    with _opened(path) as backup_there:
+        if _scalar(backup_there, "SELECT count(*) FROM sqlite_master WHERE name = ?", VERSION_TABLE):
+            refuse_newer(str(_scalar(backup_there, f"SELECT version_num FROM {VERSION_TABLE}")), known_versions())  # noqa: S608
+        with _opened(target) as ours:
+            if not replace and _has_rows(ours):
+                raise _not_empty(path)
+            backup_there.backup(ours)
+
+
+def _has_rows(connection: sqlite3.Connection) -> bool:
+    pattern = f"{OURS}%"
+    names = [
+        row[0]
+        for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ?", (pattern,))
+    ]
+    return any(_scalar(connection, f"SELECT EXISTS (SELECT 1 FROM {name})") for name in names if name != VERSION_TABLE)  # noqa: S608
+
+
+def _scalar(connection: sqlite3.Connection, statement: str, *values: str) -> object:
+    return connection.execute(statement, values).fetchone()[0]
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=60)) as connection:
+            yield connection
+    except sqlite3.Error as error:
+        raise BackupError(f"{path}: {error}") from error
+
+
+def _not_empty(path: Path) -> BackupError:
+    return BackupError(
+        "there are runs in the database already",
+        meanwhile="nothing was changed",
+        remedies=(
+            Remedy("simmate-remote database backup FILE", "keeps what is there"),
+            Remedy(
+                f"simmate-remote database restore {shlex.quote(str(path))} --replace", "puts the backup in its place"
+            ),
+        ),
+    )
