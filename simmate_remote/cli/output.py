@@ -6,13 +6,15 @@ read meanwhile goes to stderr.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import dataclasses
 import json
 import math
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -91,6 +93,23 @@ def _show(human: Human) -> None:
 def note(text: str) -> None:
     """Tell a person something on stderr that is no part of the result."""
     err.print(safe(text), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def warnings_as_notes(category: type[Warning]) -> Iterator[None]:
+    """Tell a person warnings of a kind as notes for the time of a block; the others stay as they are."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", category)
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, kind: type[Warning], *where: Any) -> None:
+            if issubclass(kind, category):
+                note(str(message))
+            else:
+                usual(message, kind, *where)
+
+        warnings.showwarning = show  # type: ignore[assignment]  # the rest of its arguments is passed on as it comes
+        yield
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Table:

@@ -11,10 +11,10 @@ import typer
 from rich.pretty import pretty_repr
 
 from simmate_remote.cli.connection import connected
-from simmate_remote.cli.output import JsonOption, emit, err, note, out, plain, safe
+from simmate_remote.cli.output import JsonOption, emit, err, note, out, plain, safe, warnings_as_notes
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run_many import run_many
-from simmate_remote.errors import SimmateRemoteError, error_to_dict
+from simmate_remote.errors import CodeDiffersWarning, SimmateRemoteError, error_to_dict
 from simmate_remote.inventory import load_host
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place
@@ -65,7 +65,7 @@ def run(
         target = load_target(function)
         sets = parameter_sets(target, parameters or [], parameters_file)
         place = connected(host) if host else contextlib.nullcontext(HERE[on])
-        with place as where:
+        with place as where, warnings_as_notes(CodeDiffersWarning):
             if len(sets) > 1:
                 outcomes = run_many(target, sets, where, host.name if host else None)
             else:

@@ -55,6 +55,7 @@
     │   ├── NoSpaceError                       a disk is full, or a quota used up
     │   └── TransferBrokenError (ConnectionError) the connection ended in the middle; what was begun is kept
     ├── WorkflowError (ValueError)             FILE:FUNCTION or name=value cannot be understood
+    │   └── CodeDiffersError                   the installed package that holds it is another one there
     ├── TaskError (RuntimeError)               a program that a task runs, its folder, or its handlers
     │   ├── TaskDeclarationError (ValueError)  what a task's class declares cannot be
     │   ├── CommandNotFoundError (FileNotFoundError)
@@ -145,6 +146,8 @@ from simmate_remote.errors.session import (
     WorkersError,
 )
 from simmate_remote.errors.work import (
+    CodeDiffersError,
+    CodeDiffersWarning,
     CommandNotFoundError,
     CorrectionsExhaustedError,
     CorrectionsUndoneError,
@@ -175,6 +178,8 @@ __all__ = [
     "AuthenticationError",
     "BackupError",
     "ClusterError",
+    "CodeDiffersError",
+    "CodeDiffersWarning",
     "CommandNotFoundError",
     "ConnectTimeoutError",
     "ConnectionRefusedByHostError",

@@ -11,6 +11,14 @@ class WorkflowError(SimmateRemoteError, ValueError):
     """What to run, or with which parameters, cannot be understood."""
 
 
+class CodeDiffersError(WorkflowError):
+    """An installed package that holds what is to run is another one on the host."""
+
+
+class CodeDiffersWarning(UserWarning):
+    """An installed package that the code to run imports is another one on the host: results may differ."""
+
+
 class RunCancelledError(SimmateRemoteError, RuntimeError):
     """The run was cancelled before it had a result."""
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from simmate_remote.errors import WorkflowError
-from simmate_remote.workflows.own_code import files_of, own_code
+from simmate_remote.workflows.own_code import files_of
 from simmate_remote.workflows.shipped import remote_name
 
 LIMIT = 50_000_000
@@ -45,19 +45,18 @@ class Bundle:
         return text.replace(remote_name(self.digest, ("",), ""), "")
 
 
-def bundle(module: str) -> Bundle | None:
-    """Pack the user's own code that a module needs.
+def bundle(origins: dict[str, Path]) -> Bundle | None:
+    """Pack the user's own code.
 
     Args:
-        module: The name of a module that is imported here.
+        origins: The file of each module, or the folder of each package, by its top-level name.
 
     Returns:
-        ``None`` if everything is installed, and nothing has to travel.
+        ``None`` if there is none, and nothing has to travel.
 
     Raises:
         WorkflowError: It is too much, or a file cannot be read.
     """
-    origins = own_code(module)
     if not origins:
         return None
     contents = _read(origins)

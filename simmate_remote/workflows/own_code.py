@@ -1,4 +1,4 @@
-"""Which code is the user's own: what a target needs and what nobody has installed on the host."""
+"""Which code a target needs: the user's own, which nobody has installed on the host, and what is installed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import site
 import sys
 import sysconfig
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -17,34 +18,66 @@ _ALWAYS_THERE = frozenset({"simmate_remote", "dask", "distributed", "cloudpickle
 _SKIPPED = frozenset({"__pycache__", "node_modules"})
 
 
-def own_code(module: str) -> dict[str, Path]:
-    """Find the top-level packages and modules of the user that a module needs.
+@dataclass(frozen=True)
+class InstalledCode:
+    """Code that is installed here, and is not sent.
 
-    That is the module itself and, through any number of steps, whatever an ``import`` anywhere in that code names
-    (inside functions, too), as far as it lies outside the standard library and every ``site-packages``. A package
-    that is installed in editable mode lies outside of them, and is the user's own.
+    Args:
+        holder: The top-level package or module that holds the target; empty if that is the user's own.
+        imported: Those that the user's own code imports, or the target's module if it is installed.
+    """
+
+    holder: str
+    imported: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NeededCode:
+    """All code that a target needs beside the standard library and what every host has.
+
+    Args:
+        own: The file of each module of the user's own, or the folder of each package, by its top-level name.
+        installed: The rest.
+    """
+
+    own: dict[str, Path]
+    installed: InstalledCode
+
+
+def needed_code(module: str) -> NeededCode:
+    """Find the top-level packages and modules that a module needs.
+
+    The user's own are the module itself and, through any number of steps, whatever an ``import`` anywhere in that
+    code names (inside functions, too), as far as it lies outside the standard library and every ``site-packages``.
+    A package that is installed in editable mode lies outside of them, and is the user's own.
 
     Args:
         module: The name of a module that is imported already.
-
-    Returns:
-        The file of each such module, or the folder of each such package, by its top-level name.
     """
-    found: dict[str, Path] = {}
-    waiting = [module.partition(".")[0]]
+    top = module.partition(".")[0]
+    own: dict[str, Path] = {}
+    installed: set[str] = set()
+    waiting = [top]
     seen = set(waiting)
     while waiting:
         name = waiting.pop()
         place = _place(name)
         if place is None:
             continue
-        found[name] = place
-        for file in files_of(place):
+        if _is_installed(place):
+            installed.add(name)
+            # Of an installed package, what else it imports is the business of whoever has packed it.
+            sources = [Path(str(sys.modules[module].__file__))] if name == top else []
+        else:
+            own[name] = place
+            sources = list(files_of(place))
+        for file in sources:
             if file.suffix == ".py":
                 new = _imports(file) - seen
                 seen |= new
                 waiting.extend(new)
-    return dict(sorted(found.items()))
+    holder = top if top in installed else ""
+    return NeededCode(dict(sorted(own.items())), InstalledCode(holder, tuple(sorted(installed - {holder}))))
 
 
 def files_of(place: Path) -> Iterator[Path]:
@@ -65,7 +98,7 @@ def files_of(place: Path) -> Iterator[Path]:
 
 
 def _place(name: str) -> Path | None:
-    """Return the file or folder of a top-level module, if it is the user's own."""
+    """Return the file or folder of a top-level module, if it is not among those that are everywhere."""
     if name in sys.stdlib_module_names or name in _ALWAYS_THERE:
         return None
     if (module := sys.modules.get(name)) is not None and module is sys.modules["__main__"]:
@@ -79,8 +112,7 @@ def _place(name: str) -> Path | None:
     folders = list(spec.submodule_search_locations or ())
     if not folders and not spec.has_location:
         return None
-    place = Path(folders[0] if folders else str(spec.origin))
-    return None if _is_installed(place) else place
+    return Path(folders[0] if folders else str(spec.origin))
 
 
 def _is_installed(place: Path) -> bool:

@@ -42,24 +42,25 @@ def start(
     Raises:
         SimmateRemoteError: It could not be sent, or the host could not be reached.
     """
-    if on is None and inside_a_task():
+    part = on is None and inside_a_task()
+    if part:
         client = get_client()
     elif on is None or on == "serial":
         return [_run_here(target, parameters) for parameters in sets]
     else:
         client, host = _connections.client(on, host)
     # All are packed before the first is sent: one that cannot be sent is refused before anything has begun.
-    prepared = _prepare_all(target, sets)
+    prepared = _parts(target, sets) if part else [prepare(target, parameters) for parameters in sets]
     if prepared:
-        prepared[0].ship(client)
+        prepared[0].ship(client, host)
     watch = Watch(client, [each.key for each in prepared])
     return [ClusterHandle(target.name, each, each.submit(client), host, watch) for each in prepared]
 
 
-def _prepare_all(target: Target, sets: Sequence[dict[str, Any]]) -> list[Prepared]:
-    """Pack all; what a run starts belongs to it, is named by it, and ends with it."""
+def _parts(target: Target, sets: Sequence[dict[str, Any]]) -> list[Prepared]:
+    """Prepare what a run starts where it is itself: it belongs to the run, is named by it, and ends with it."""
     one, reporter = current(), current_reporter()
-    if one is None or reporter is None or not inside_a_task():
+    if one is None or reporter is None:  # a task of Dask's that is no run of ours
         return [prepare(target, parameters) for parameters in sets]
     before = f"{reporter.label}/" if reporter.label else ""
     prepared = [

@@ -56,7 +56,7 @@ def run_target(
     """
     prepared = prepare(target, parameters, here=place == "serial")
     with open_place(place) as client:
-        prepared.ship(client)
+        prepared.ship(client, host)
         watch = Watch(client, [prepared.key], {prepared.key: tasks} if tasks is not None else {})
         watch.listen(began=False)
         started = time.monotonic()

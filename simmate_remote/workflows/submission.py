@@ -15,9 +15,11 @@ from distributed import Client, Future
 from distributed.protocol.pickle import dumps
 
 from simmate_remote.errors import WorkflowError
+from simmate_remote.workflows.agreement import check_agreement
 from simmate_remote.workflows.bundle import Bundle, bundle
 from simmate_remote.workflows.call import Call, execute
 from simmate_remote.workflows.files import pack_files
+from simmate_remote.workflows.own_code import InstalledCode, needed_code
 from simmate_remote.workflows.places import TARGET_EXECUTOR
 from simmate_remote.workflows.shipped import shipped_module
 from simmate_remote.workflows.shipping import ship
@@ -25,7 +27,7 @@ from simmate_remote.workflows.signatures import with_defaults
 from simmate_remote.workflows.target import Target
 from simmate_remote.workflows.unsendable import find_unsendable
 
-_bundles: weakref.WeakKeyDictionary[ModuleType, tuple[Bundle | None]] = weakref.WeakKeyDictionary()
+_codes: weakref.WeakKeyDictionary[ModuleType, tuple[Bundle | None, InstalledCode]] = weakref.WeakKeyDictionary()
 """The code of each imported module, as it was when it was first wanted: what runs here does not change either."""
 
 _shipped: weakref.WeakKeyDictionary[Client, set[str]] = weakref.WeakKeyDictionary()
@@ -38,22 +40,31 @@ class Prepared:
     Args:
         call: What a worker has to do.
         code: The own code that goes along; None: all of it is there, as what a workflow there starts itself.
+        installed: The code that must be there already; None: it is, as what a workflow there starts itself.
     """
 
     call: Call
     code: Bundle | None
+    installed: InstalledCode | None
 
     @property
     def key(self) -> str:
         """The task's."""
         return self.call.key
 
-    def ship(self, client: Client) -> None:
-        """Have the own code at the cluster; it is sent once to each.
+    def ship(self, client: Client, host: str | None) -> None:
+        """Have all code at the cluster: installed code is compared, and own code is sent, once to each.
+
+        Args:
+            client: Of the cluster.
+            host: What the user calls it, for messages.
 
         Raises:
-            ClusterError: The cluster could not take it in.
+            CodeDiffersError: The package that holds the target is another one there.
+            ClusterError: The cluster could not take the own code in.
         """
+        if self.installed is not None:
+            check_agreement(client, self.installed, host)
         if self.code is None:
             return
         there = _shipped.setdefault(client, set())
@@ -86,7 +97,7 @@ def prepare(
         target: The function.
         parameters: By name.
         here: Whether it runs in this process, where the code is already.
-        run: The run that it is a part of; None: it is one by itself.
+        run: The run that it is a part of, and that has brought its code; None: it is one by itself.
         label: What a person calls it, if it is a part of a run.
 
     Raises:
@@ -103,7 +114,7 @@ def prepare(
             meanwhile="nothing was run",
         ) from error
     there = shipped_module(target.module)
-    code = None if here or there else _bundle(target.module)
+    code, installed = (None, None) if here or there or run else _code(target.module)
     digest, names, module = there or (code.digest if code else "", code.names if code else (), target.module)
     key = f"{target.name}-{uuid.uuid4().hex}"
     call = Call(
@@ -117,11 +128,12 @@ def prepare(
         label=label,
         name=target.name,
     )
-    return Prepared(call, code)
+    return Prepared(call, code, installed)
 
 
-def _bundle(name: str) -> Bundle | None:
+def _code(name: str) -> tuple[Bundle | None, InstalledCode]:
     module = sys.modules[name]
-    if module not in _bundles:
-        _bundles[module] = (bundle(name),)
-    return _bundles[module][0]
+    if module not in _codes:
+        needed = needed_code(name)
+        _codes[module] = bundle(needed.own), needed.installed
+    return _codes[module]

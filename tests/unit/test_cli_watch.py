@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+import warnings
 from typing import Any
 
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simmate_remote.cli.log_printer import LogPrinter
+from simmate_remote.cli.output import warnings_as_notes
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.reports import describe_event, describe_found, print_session, since
+from simmate_remote.errors import CodeDiffersWarning
 from simmate_remote.workflows.watching import Update
 
 pieces = st.lists(st.tuples(st.sampled_from(["scheduler", "worker-0"]), st.text(min_size=1)), max_size=8)
@@ -111,3 +114,15 @@ def test_what_a_session_found_is_said_with_what_went_on_meanwhile() -> None:
     (line,) = describe_found(gone)
     assert "is gone, and was started afresh: the host was rebooted" in line
     assert not list(describe_found(None))
+
+
+def test_warnings_are_notes(capsys: pytest.CaptureFixture[str]) -> None:
+    def warn() -> None:
+        with warnings_as_notes(CodeDiffersWarning):
+            for _ in range(2):
+                warnings.warn("lab-box: numpy is another version there", CodeDiffersWarning, stacklevel=1)
+            warnings.warn("another", UserWarning, stacklevel=1)
+
+    with pytest.warns(UserWarning, match="another"):
+        warn()
+    assert capsys.readouterr().err == "lab-box: numpy is another version there\n" * 2

@@ -21,6 +21,7 @@ from simmate_remote.errors import ClusterError, SchedulerError, WorkersError, Wo
 from simmate_remote.workflows import bundle as bundle_module
 from simmate_remote.workflows import files as files_module
 from simmate_remote.workflows.bundle import bundle
+from simmate_remote.workflows.own_code import needed_code
 from simmate_remote.workflows.running import RunOutcome, run_target
 from simmate_remote.workflows.target import Target, load_target
 from simmate_remote.workflows.watching import Update
@@ -364,12 +365,12 @@ def test_a_parameter_that_cannot_be_sent(code: Path) -> None:
 def test_only_own_code_travels_and_not_too_much(code: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     target(code, "data")
     (code / "labcode" / "__pycache__").mkdir(exist_ok=True)
-    packed = bundle("labcode.work")
+    packed = bundle(needed_code("labcode.work").own)
     assert packed is not None
     assert packed.names == ("labcode", "neighbour")
-    assert packed == bundle("labcode.work")
-    assert bundle("json") is None
-    assert bundle("yaml") is None
+    assert packed == bundle(needed_code("labcode.work").own)
+    assert bundle(needed_code("json").own) is None
+    assert bundle(needed_code("yaml").own) is None
     monkeypatch.setattr(bundle_module, "LIMIT", 100)
     with pytest.raises(WorkflowError, match="annotated as Path, or install") as caught:
         run_target(alone(tmp_path, f"def f(): return {'x' * 100!r}"), {}, "local")
