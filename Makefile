@@ -30,8 +30,10 @@ lab-packages: .venv/dev-ready
 demo: .venv/demo-ready ## compute the equations of state of seven metals on an embedded host
 	@$(BIN)/simmate-remote demo
 
+# Three processes also on two cores, each with a lab of its own: most tests wait more than they compute.
+AT_ONCE ?= 3
 test: .venv/dev-ready lab-packages ## run the tests; as root, those in the lab too; with CI=true, the slow ones too
-	@$(BIN)/python -m pytest $(if $(CI),,-m 'not slow')
+	@$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist worksteal --durations 20 $(if $(CI),,-m 'not slow')
 
 quick: lint ## lint, types and unit tests: under a minute
 	@$(BIN)/python -m pytest -q tests/unit -m 'not lab'

@@ -82,6 +82,12 @@ def test_only_its_user_gets_at_it_by_a_password_and_over_no_network(engine: sqla
     assert password not in place.log.read_text()
 
 
+def terminate(place: Place) -> None:
+    number = supervisor_of(place)
+    assert number is not None  # None is no process, and 0 would be this one and all that were started with it
+    os.kill(number, signal.SIGTERM)
+
+
 def read(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -92,7 +98,7 @@ def read(path: Path) -> bytes:
 def test_processes_that_start_it_at_once_get_the_same_one(engine: sqlalchemy.Engine, place: Place) -> None:
     make_table(engine)
     engine.dispose()
-    os.kill(supervisor_of(place) or 0, signal.SIGTERM)
+    terminate(place)
     processes = [in_a_process() for _ in range(4)]
     said = {process.communicate(timeout=50)[0] for process in processes}
     assert len(said) == 1
@@ -129,7 +135,9 @@ def test_what_was_committed_is_there_after_a_kill_in_mid_transaction(
     make_table(engine)
     with engine.begin() as connection:
         connection.execute(text("INSERT INTO seen VALUES (1)"))
-    numbers = {"server": [server_of(place)], "supervisor": [supervisor_of(place) or 0]}
+    supervisor = supervisor_of(place)
+    assert supervisor is not None
+    numbers = {"server": [server_of(place)], "supervisor": [supervisor]}
     open_connection = engine.connect()
     open_connection.execute(text("INSERT INTO seen VALUES (2)"))
     for number in numbers.get(victim) or [*numbers["supervisor"], *numbers["server"]]:
@@ -147,7 +155,7 @@ def test_a_record_of_a_server_that_is_another_process_now_is_passed_over(
 ) -> None:
     make_table(engine)
     lines = (place.data / "postmaster.pid").read_text().splitlines()
-    os.kill(supervisor_of(place) or 0, signal.SIGTERM)
+    terminate(place)
     wait_until(lambda: supervisor_of(place) is None, 20, "the end of the database")
     (place.data / "postmaster.pid").write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
     assert count(engine) == 0
@@ -156,7 +164,7 @@ def test_a_record_of_a_server_that_is_another_process_now_is_passed_over(
 def test_a_server_that_does_not_start_is_shown_with_its_words(engine: sqlalchemy.Engine, place: Place) -> None:
     make_table(engine)
     engine.dispose()
-    os.kill(supervisor_of(place) or 0, signal.SIGTERM)
+    terminate(place)
     wait_until(lambda: supervisor_of(place) is None, 20, "the end of the database")
     with (place.data / "postgresql.conf").open("a") as file:
         file.write("no_such_setting = 1\n")
