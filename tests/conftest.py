@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import EmbeddedBox, LabBox, assert_nothing_left
@@ -30,6 +31,10 @@ USER_FOLDERS = {
     "XDG_RUNTIME_DIR": "run",
     "SIMMATE_REMOTE_SLOTS": "slots",
 }
+# How long examples take is the machine's affair; a test that hangs has its time limit.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
 SHARED_LAB = pytest.StashKey["Lab"]()
 
 

@@ -75,7 +75,7 @@ BLOCKS = st.lists(st.tuples(HEADS, st.lists(SETTINGS, max_size=3)), max_size=4)
 
 
 @pytest.mark.skipif(shutil.which("ssh") is None, reason="needs ssh: apt-get install openssh-client")
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(name=NAMES, blocks=BLOCKS)
 def test_what_applies_is_what_ssh_takes(tmp_path: Path, name: str, blocks: list[tuple[str, list[str]]]) -> None:
     config = tmp_path / "config"

@@ -47,7 +47,7 @@ def test_what_the_fuzzer_begins_with_does_no_harm(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.binary(max_size=300))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_neither_do_any_bytes(name: str, data: bytes) -> None:
     load(name).check(data)
 

@@ -111,7 +111,7 @@ actions = st.lists(
 
 
 @given(actions)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_every_stream_is_exact_whatever_is_cut_and_however_carriers_overtake_each_other(steps: list) -> None:
     world = World()
     world.attach()
@@ -169,7 +169,7 @@ def test_every_stream_is_exact_whatever_is_cut_and_however_carriers_overtake_eac
 
 
 @given(st.integers(0, 400), st.integers(0, 400))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_conversation_resumes_when_its_only_carrier_is_cut_at_any_byte(up: int, down: int) -> None:
     world = World()
     first = world.attach()
@@ -246,7 +246,7 @@ def test_a_long_message_does_not_hold_up_a_short_one() -> None:
 
 
 @given(st.binary(max_size=300))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_bytes_of_a_hostile_far_side_do_nothing_but_break_the_conversation(data: bytes) -> None:
     machine = Multiplexer(first=True, window=WINDOW)
     machine.attach(1)
@@ -263,7 +263,7 @@ kinds = st.sampled_from(list(Kind))
 
 
 @given(st.lists(st.tuples(kinds, st.integers(0, 6), st.integers(0, 3 * WINDOW), st.binary(max_size=64)), max_size=60))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_frames_of_a_hostile_far_side_never_make_it_keep_more_than_its_window(frames: list) -> None:
     machine = Multiplexer(first=True, window=WINDOW)
     machine.attach(1)

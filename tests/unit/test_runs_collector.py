@@ -76,7 +76,7 @@ def journals(draw: st.DrawFn) -> list[dict[str, Any]]:
     return woven
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(st.data(), journals())
 def test_any_cut_repetition_or_order_of_deliveries_gives_the_same_rows(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, lines: list[dict[str, Any]]
@@ -99,7 +99,7 @@ def test_any_cut_repetition_or_order_of_deliveries_gives_the_same_rows(
         assert everything(plain) == expected
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(journals())
 def test_a_journal_that_is_read_again_from_its_begin_changes_nothing(
     tmp_path_factory: pytest.TempPathFactory, lines: list[dict[str, Any]]

@@ -77,7 +77,7 @@ class SendingAgainstModel(RuleBasedStateMachine):
         assert self.half.sent == self.sent
 
 
-SendingAgainstModel.TestCase.settings = settings(deadline=None, max_examples=150)
+SendingAgainstModel.TestCase.settings = settings(max_examples=150)
 TestSendingHalf = SendingAgainstModel.TestCase
 
 
