@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -260,12 +261,19 @@ class Lab:
 
     def files(self, user: str) -> list[str]:
         """Return everything outside of the homes that belongs to a user: in /tmp, /var/tmp, /run and /dev/shm."""
-        root = Path(f"/proc/{self.box.init_pid}/root")
+        root = f"/proc/{self.box.init_pid}/root"
         uid = self.accounts[user].uid
-        found: Iterable[Path] = (
-            path for place in ("tmp", "var/tmp", "run", "dev/shm") for path in (root / place).rglob("*")
-        )
-        return sorted(f"/{path.relative_to(root)}" for path in found if path.lstat().st_uid == uid)
+        found = []
+        for place in ("tmp", "var/tmp", "run", "dev/shm"):
+            device = os.lstat(f"{root}/{place}").st_dev
+            for folder, folders, files in os.walk(f"{root}/{place}"):
+                states = {name: os.lstat(f"{folder}/{name}") for name in (*folders, *files)}
+                found += [
+                    f"{folder}/{name}".removeprefix(root) for name, state in states.items() if state.st_uid == uid
+                ]
+                # Not into what is mounted there: the Python environments have many thousand files, and nobody's.
+                folders[:] = [name for name in folders if states[name].st_dev == device]
+        return sorted(found)
 
     def home(self, user: str) -> Path:
         """Return where, on this machine, the files of a user's home are."""
