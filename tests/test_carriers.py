@@ -112,11 +112,11 @@ async def test_nothing_is_made_once_the_link_is_gone(box: Box) -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.parametrize(("delay", "carriers"), [(0, 1), (20, 2)])
-async def test_a_second_one_is_made_only_over_a_distance(delay: int, carriers: int, lab: Lab) -> None:
+@pytest.mark.parametrize(("delay", "distant", "carriers"), [(0, 0.5, 1), (20, DISTANT, 2)])
+async def test_a_second_one_is_made_only_over_a_distance(delay: int, distant: float, carriers: int, lab: Lab) -> None:
     box = LabBox(lab)
     with lab.network.delay(delay):
-        async with tended(box, DISTANT) as (there, more):
+        async with tended(box, distant) as (there, more):
             await until(lambda: len(there.conversation.carriers) == 2 or not more.possible)
             assert len(there.conversation.carriers) == carriers
     assert_nothing_left(box)
