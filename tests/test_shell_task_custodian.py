@@ -1,4 +1,4 @@
-"""custodian's own handlers, unmodified, on programs that print what VASP, NWChem and Q-Chem print.
+"""custodian's own handlers, unmodified, on programs that print what VASP, NWChem, Q-Chem and FEFF print.
 
 The programs are scripts that read the input as the real ones do, and fail as long as it is not mended. What they print
 was written for these tests after the programs' manuals: the lines that handlers look for, and some around them.
@@ -20,10 +20,13 @@ with warnings.catch_warnings():
     # What these packages import is not ours to mend.
     warnings.simplefilter("ignore")
     from custodian.custodian import ErrorHandler, Validator
+    from custodian.feff.handlers import UnconvergedErrorHandler
     from custodian.nwchem.handlers import NwchemErrorHandler
     from custodian.qchem.handlers import QChemErrorHandler
     from custodian.vasp.handlers import StdErrHandler, VaspErrorHandler
     from custodian.vasp.validators import VaspFilesValidator
+    from pymatgen.core import Lattice, Structure
+    from pymatgen.io.feff.sets import MPXANESSet
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -222,6 +225,43 @@ def test_a_handler_for_qchem_which_writes_its_copies_into_the_current_folder(
     assert "+   max_scf_cycles = 100" in outcome.corrections[0].difference
     assert (tmp_path / "a" / "error.1.tar.gz").is_file()
     assert not list(here.iterdir())
+
+
+FEFF = """
+mixing=$(sed -n 's/^SCF  *[^ ]*  *[^ ]*  *[^ ]*  *\\([^ ]*\\) .*/\\1/p' feff.inp)
+cat > log1.dat <<'end'
+    Calculating SCF potentials ...
+      iterating to self-consistency
+   mu= -5.321  dmu=  0.031
+end
+if [ "$mixing" != 0.1 ]; then echo "      Convergence not reached; ran out of iterations." >> log1.dat; exit 0; fi
+echo "      Convergence reached in  23  iterations." >> log1.dat
+printf '# omega e k mu mu0 chi\n 8979.2 -3.9 -1.2 1.4e-2 1.3e-2 0.1\n' > xmu.dat
+"""
+
+
+class Feff(ShellTask[int]):
+    command = ("sh", "feff.sh")
+    handlers = (UnconvergedErrorHandler(),)
+
+    def setup(self, folder: Path) -> None:
+        copper = Structure.from_spacegroup("Fm-3m", Lattice.cubic(3.61), ["Cu"], [[0, 0, 0]])
+        MPXANESSet("Cu", copper, radius=4.0, user_tag_settings={"SCF": [4.5, 0, 30, 0.2, 1]}).write_input(str(folder))
+        (folder / "feff.sh").write_text(FEFF)
+
+    def workup(self, folder: Path) -> int:
+        return len((folder / "xmu.dat").read_text().splitlines())
+
+
+def test_a_handler_for_feff_which_ends_with_0_as_if_nothing_were_wrong(tmp_path: Path) -> None:
+    outcome = Feff().perform({}, tmp_path / "a")
+    assert outcome.data == 2
+    assert [(one.handler, one.seen) for one in outcome.corrections] == [
+        ("UnconvergedErrorHandler", ("Non-converging job",))
+    ] * 2
+    assert "+RESTART" in outcome.corrections[0].difference
+    assert "+SCF 4.5 0 100 0.2 3" in outcome.corrections[0].difference
+    assert "+SCF 4.5 0 100 0.1 3" in outcome.corrections[1].difference
 
 
 class Grows(ErrorHandler):  # type: ignore[misc]
