@@ -25,21 +25,27 @@ class Measured:
     where: str
 
 
+@dataclass
+class Settings:
+    most: int = 3
+
+
 @task
 def measure(text: str) -> Measured:
     return Measured(len(text), socket.gethostname())
 
 
 @workflow
-def words(file: Path, times: int = 2) -> list[Measured]:
-    if times > 3:
+def words(file: Path, times: int = 2, settings: Settings = Settings()) -> list[Measured]:
+    assert type(settings) is Settings
+    if times > settings.most:
         raise ValueError("too often")
     return gather(measure.map(file.read_text().split() * times))
 
 
 if __name__ == "__main__":
     here = words.run(file=Path("text.txt"))
-    there = words.submit(on="lab-box", file=Path("text.txt")).result(60)
+    there = words.submit(on="lab-box", file=Path("text.txt"), settings=Settings(2)).result(60)
     assert [one.characters for one in there] == [one.characters for one in here] == [2, 5] * 2
     assert {type(one) for one in there} == {Measured}
     handles = words.map([{"file": "text.txt", "times": n} for n in range(6)], on="lab-box")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import io
 import pickle
 import shutil
 import traceback
@@ -19,6 +18,7 @@ from simmate_remote.errors import WorkflowError
 from simmate_remote.workflows import target
 from simmate_remote.workflows.current import Running, running
 from simmate_remote.workflows.files import unpack_files
+from simmate_remote.workflows.pickling import load
 from simmate_remote.workflows.progress import Reporter, reporting
 from simmate_remote.workflows.shipped import folder_of, local_name, remote_name
 
@@ -125,25 +125,14 @@ def load_answer(data: bytes, digest: str) -> Any:
         data: A result or an exception, pickled.
         digest: The bundle's.
     """
-    return _Unpickler(data, lambda module: local_name(digest, module)).load()
-
-
-class _Unpickler(pickle.Unpickler):
-    """Finds own modules by the name that they have on this side."""
-
-    def __init__(self, data: bytes, rename: Callable[[str], str]) -> None:
-        super().__init__(io.BytesIO(data))
-        self._rename = rename
-
-    def find_class(self, module_name: str, global_name: str, /) -> Any:
-        return super().find_class(self._rename(module_name), global_name)
+    return load(data, lambda module: local_name(digest, module))
 
 
 def _parameters(call: Call) -> dict[str, Any]:
     def rename(module: str) -> str:
         return remote_name(call.digest, call.names, module)
 
-    values: dict[str, Any] = _Unpickler(call.parameters, rename).load()
+    values: dict[str, Any] = load(call.parameters, rename)
     return values
 
 

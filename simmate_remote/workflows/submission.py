@@ -12,7 +12,6 @@ from typing import Any
 
 import dask
 from distributed import Client, Future
-from distributed.protocol.pickle import dumps
 
 from simmate_remote.errors import WorkflowError
 from simmate_remote.workflows.agreement import check_agreement
@@ -20,6 +19,7 @@ from simmate_remote.workflows.bundle import Bundle, bundle
 from simmate_remote.workflows.call import Call, execute
 from simmate_remote.workflows.files import pack_files
 from simmate_remote.workflows.own_code import InstalledCode, needed_code
+from simmate_remote.workflows.pickling import dump
 from simmate_remote.workflows.places import TARGET_EXECUTOR
 from simmate_remote.workflows.shipped import shipped_module
 from simmate_remote.workflows.shipping import ship
@@ -107,7 +107,7 @@ def prepare(
     defaults = {name: value for name, value in with_defaults(target, values).items() if name not in values}
     packed = pack_files(values, defaults)
     try:
-        arguments = dumps(packed)
+        arguments = dump(packed, target.module)
     except Exception as error:
         raise WorkflowError(
             f"a parameter of {target.name} cannot be sent: {find_unsendable(packed) or error}",

@@ -300,19 +300,35 @@ def test_a_result_that_is_too_large(work: Any, monkeypatch: pytest.MonkeyPatch) 
 
 SCRIPT = """
 from dataclasses import dataclass
+from enum import Enum
 import sys
-from simmate_remote.workflows import workflow
+from simmate_remote.workflows import gather, task, workflow
+
+class Kind(Enum):
+    ONE = 1
+
+@dataclass
+class Settings:
+    number: int
+    kind: Kind = Kind.ONE
 
 @dataclass
 class Found:
     number: int
 
+@task
+def add(settings: Settings) -> Found:
+    assert type(settings) is Settings
+    return Found(settings.number + settings.kind.value)
+
 @workflow
-def find(number: int) -> Found:
-    return Found(number + 1)
+def find(settings: Settings, more: list[Settings], how) -> Found:
+    assert {{type(one) for one in (settings, *more)}} == {{Settings}}
+    assert settings.kind is Kind.ONE
+    return gather([how.submit(settings)])[0]
 
 if __name__ == "__main__":
-    found = find.submit(on={place}, number=3).result(30)
+    found = find.submit(on={place}, settings=Settings(3), more=[Settings(1)], how=add).result(30)
     assert type(found) is Found, type(found)
     print(found.number)
 """
@@ -324,7 +340,7 @@ def run_python(*arguments: str, **options: Any) -> subprocess.CompletedProcess[s
     )
 
 
-def test_workflows_of_a_script_that_is_running(tmp_path: Path) -> None:
+def test_workflows_of_a_script_that_is_running_and_parameters_of_its_classes(tmp_path: Path) -> None:
     for place in ("serial", "local"):
         (tmp_path / "script.py").write_text(SCRIPT.format(place=repr(place)))
         done = run_python("script.py", cwd=tmp_path)
