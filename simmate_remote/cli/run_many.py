@@ -14,6 +14,7 @@ from simmate_remote.cli.output import err, note, safe
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.task_lines import TaskLines
 from simmate_remote.cli.task_table import ROWS, counted, task_table
+from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.handle import Handle
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place, open_place
@@ -40,8 +41,8 @@ def run_many(target: Target, sets: Sequence[dict[str, Any]], place: Place, host:
     labels = [_label(each, sets) for each in sets]
     if place == "serial":
         return _one_after_the_other(target, sets, labels)
-    with open_place(place) as client:
-        runs = _Runs(start(target, sets, client, host=host), labels)
+    with contextlib.nullcontext(place) if isinstance(place, RunDesk) else open_place(place) as where:
+        runs = _Runs(start(target, sets, where, host=host), labels)
         try:
             with Live(console=err, refresh_per_second=4) if err.is_terminal else contextlib.nullcontext() as live:
                 return runs.wait(live)

@@ -118,6 +118,14 @@ class SessionClient:
         """
         return str(await self._caller.call("lend", target=target, path=path))
 
+    async def open_desk(self, path: Path) -> None:
+        """Let connections to a Unix socket here be to the host's desk for runs.
+
+        Args:
+            path: Where the socket shall be; :func:`simmate_remote.session.paths.desk_path` says.
+        """
+        await self._caller.call("open_desk", path=str(path))
+
     async def open_errand(self, module: str, path: Path) -> None:
         """Let connections to a Unix socket here be to a module of ours that starts on the host.
 

@@ -113,6 +113,7 @@ class ControlClient(Caller):
             "scale",
             "adapt",
             "logs",
+            "open_desk",
             "lend",
             "open_errand",
             "stop",
@@ -238,6 +239,10 @@ class ControlClient(Caller):
     async def lend(self, target: str, path: str) -> str:
         """Let processes on the host connect to a Unix socket of this machine."""
         return await self._session.remote.lend(target, path)
+
+    async def open_desk(self, path: str) -> None:
+        """Let connections to a Unix socket here be to the host's desk for runs."""
+        await self._session.remote.open_desk(path)
 
     async def open_errand(self, module: str, path: str) -> None:
         """Let connections to a Unix socket here be to a module that starts on the host."""

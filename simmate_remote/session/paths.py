@@ -26,6 +26,11 @@ def errand_path(host: Host, module: str) -> Path:
     return socket_path(host).with_suffix("." + hashlib.sha256(module.encode()).hexdigest()[:6])
 
 
+def desk_path(host: Host) -> Path:
+    """Give the socket through which a host's session leads to the desk for runs there."""
+    return socket_path(host).with_suffix(".desk")
+
+
 def all_sockets() -> list[Path]:
     """Give the control sockets of all sessions, the dead ones' included."""
     return sorted(runtime_folder().glob("*.sock"))

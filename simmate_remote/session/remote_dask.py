@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from simmate_remote.errors import SchedulerError, SimmateRemoteError
 from simmate_remote.session.database import LentDatabase
-from simmate_remote.session.remote_host import RemoteHost
+from simmate_remote.session.remote_host import DESK, RemoteHost
 from simmate_remote.streams.forward import forward_port, port_of
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class RemoteDask:
     async def start(self) -> None:
         """Start scheduler and workers, or find them, and open the ways to them from here."""
         from simmate_remote.cluster.certificates import Certificates, make_certificates
-        from simmate_remote.cluster.configuration import scheduler_configuration, worker_configuration
+        from simmate_remote.cluster.configuration import add_preload, scheduler_configuration, worker_configuration
         from simmate_remote.cluster.workers import plan_workers
         from simmate_remote.session.dashboard_gate import DashboardGate
 
@@ -105,7 +105,9 @@ class RemoteDask:
         living = [child["name"] for child in children if child["name"] != "scheduler"]
         self._workers = living or [f"worker-{number}" for number in range(self.plan.count)]
         self._folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
+        desk = {"folder": f"{about['folder']}/runs", "socket": f"{about['runtime']}/desk"}
         configuration = scheduler_configuration(self.certificates, self.plan, self._folders)
+        add_preload(configuration, "scheduler", "simmate_remote.runs.host.preload", "desk", desk)
         # Calls that need no other's answer go together: over a long way each would take a round trip of its own.
         _, scheduler, _ = await asyncio.gather(
             remote.keeper.call("note", name="certificates", value=list(self.certificates)),
@@ -124,6 +126,7 @@ class RemoteDask:
         await asyncio.gather(
             remote.keeper.call("offer", target="scheduler", place={"port": port}),
             remote.keeper.call("offer", target="dashboard", place={"path": scheduler["dashboard"]}),
+            remote.keeper.call("offer", target=DESK, place={"path": desk["socket"]}),
         )
         self._ports = await forward_port(remote.conversation, "scheduler", late_end=LATE_END)
         self.address = f"tls://127.0.0.1:{port_of(self._ports)}"

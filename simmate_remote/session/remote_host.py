@@ -34,6 +34,9 @@ from simmate_remote.streams.forward import forward_socket
 
 logger = logging.getLogger(__name__)
 
+DESK = "runs"
+"""What the keeper knows the desk for runs as; streams to it are conversations of calls."""
+
 NURSERY = "simmate_remote.cluster.host.nursery"
 FIRST_LEASE = 10.0
 """Seconds that a new keeper stays without us, until all is there and the host's own lease counts."""
@@ -311,6 +314,11 @@ class RemoteHost:
             target = f"errand {module}"
             await self.keeper.call("offer", target=target, place={"module": module})
             self._errands[path] = await forward_socket(self.conversation, target, path)
+
+    async def open_desk(self, path: str) -> None:
+        """Listen on a Unix socket here; each connection to it is one to the desk for runs."""
+        if path not in self._errands:
+            self._errands[path] = await forward_socket(self.conversation, DESK, path)
 
     async def lend(self, target: str, path: str) -> str:
         """Let processes on the host connect to a Unix socket of this machine, and give the path of theirs."""

@@ -15,29 +15,30 @@ from typing import Any
 from distributed import Client
 
 from simmate_remote.errors import CodeDiffersError, CodeDiffersWarning, Remedy
+from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.fingerprints import describe, fingerprints
 from simmate_remote.workflows.own_code import InstalledCode
 
 Ask = Callable[..., list[Any]]
 """Calls a function of this package there, and gives its answer from each machine."""
 
-_agreed: weakref.WeakKeyDictionary[Client, set[InstalledCode]] = weakref.WeakKeyDictionary()
+_agreed: weakref.WeakKeyDictionary[Client | RunDesk, set[InstalledCode]] = weakref.WeakKeyDictionary()
 
 
-def check_agreement(client: Client, needed: InstalledCode, host: str | None) -> None:
+def check_agreement(where: Client | RunDesk, needed: InstalledCode, host: str | None) -> None:
     """Compare installed code with that of a cluster's machines, once for each cluster and code.
 
     Args:
-        client: Of the cluster.
+        where: A client of the cluster, or its desk.
         needed: What the run needs.
         host: What the user calls the cluster.
 
     Raises:
         CodeDiffersError: The package that holds what is to run is another one there.
     """
-    known = _agreed.setdefault(client, set())
+    known = _agreed.setdefault(where, set())
     if needed not in known:
-        compare(needed, lambda function, *arguments: _ask(client, function, *arguments), host)
+        compare(needed, lambda function, *arguments: _ask(where, function, *arguments), host)
         known.add(needed)
 
 
@@ -93,10 +94,14 @@ def _setup(host: str | None) -> tuple[Remedy, ...]:
     return (Remedy(f"simmate-remote setup {shlex.quote(host)}", "makes the environment there equal to the one here"),)
 
 
-def _ask(client: Client, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+def _ask(where: Client | RunDesk, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    if isinstance(where, RunDesk):
+        name = f"{function.__module__}:{function.__qualname__}"
+        at_desk: list[Any] = where.call("ask", function=name, arguments=list(arguments))
+        return at_desk
     # One worker of each machine: those of one machine have one environment. Without workers, the scheduler has to do.
     workers: dict[str, str] = {
-        about["host"]: address for address, about in client.scheduler_info(n_workers=-1)["workers"].items()
+        about["host"]: address for address, about in where.scheduler_info(n_workers=-1)["workers"].items()
     }
-    answers: dict[str, Any] = client.run(function, *arguments, workers=list(workers.values()), on_error="ignore")
-    return list(answers.values()) or [client.run_on_scheduler(function, *arguments)]
+    answers: dict[str, Any] = where.run(function, *arguments, workers=list(workers.values()), on_error="ignore")
+    return list(answers.values()) or [where.run_on_scheduler(function, *arguments)]

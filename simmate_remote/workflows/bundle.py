@@ -6,6 +6,7 @@ import hashlib
 import io
 import zipfile
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 
 from simmate_remote.errors import WorkflowError
@@ -31,6 +32,11 @@ class Bundle:
     names: tuple[str, ...]
     archive: bytes = field(repr=False)
     origins: dict[str, Path] = field(repr=False)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of the archive."""
+        return hashlib.sha256(self.archive).hexdigest()
 
     def as_known_here(self, text: str, folder: str) -> str:
         """Give paths and modules in a text from the host the names that they have here.

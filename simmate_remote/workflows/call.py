@@ -15,6 +15,7 @@ from distributed import get_worker
 from distributed.protocol.pickle import dumps
 
 from simmate_remote.errors import WorkflowError
+from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.workflows import target
 from simmate_remote.workflows.current import Running, running
 from simmate_remote.workflows.files import unpack_files
@@ -43,6 +44,7 @@ class Call:
         names: The top-level modules in the bundle.
         label: What a person calls it, if it is a part of a run.
         name: What it and those like it are called.
+        home: The folder of the durable run that it belongs to; empty: it belongs to none.
     """
 
     key: str
@@ -54,6 +56,7 @@ class Call:
     names: tuple[str, ...] = ()
     label: str = ""
     name: str = ""
+    home: str = ""
 
 
 @dataclass(frozen=True)
@@ -100,19 +103,30 @@ def execute(call: Call) -> Answer:
     worker = get_worker()
     name = str(worker.name)
     folder = Path(worker.local_directory, f"call-{call.key}")
-    with running(call.run) as one:
+    home = RunFolder(Path(call.home)) if call.home else None
+    with running(call.run, home) as one:
         return _execute(call, one, name, folder)
 
 
 def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
     try:
-        with reporting(Reporter(call.run, call.key, call.label, call.name)):
-            values = unpack_files(_parameters(call), folder)
-            result = _pickled_result(target.call(_function(call), values))
+        result = _pickled_result(perform(call, folder))
         return Answer(result, name, one.printed())
     except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
         text, folder_there = own_traceback(error), folder_of(call.digest)
-        raise TargetError(text, _pickled(error), name, folder_there, one.printed()) from None
+        raise TargetError(text, pickled_error(error), name, folder_there, one.printed()) from None
+
+
+def perform(call: Call, folder: Path) -> Any:
+    """Call the function of a call, and give its result.
+
+    Args:
+        call: It.
+        folder: Where its files are put meanwhile.
+    """
+    try:
+        with reporting(Reporter(call.run, call.key, call.label, call.name)):
+            return target.call(_function(call), unpack_files(_parameters(call), folder))
     finally:
         if folder.exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -164,7 +178,8 @@ def _pickled_result(result: Any) -> bytes:
     return data
 
 
-def _pickled(error: BaseException) -> bytes:
+def pickled_error(error: BaseException) -> bytes:
+    """Pickle an exception; nothing if it cannot be pickled, and unpickled again."""
     try:
         data: bytes = dumps(error)
         pickle.loads(data)  # noqa: S301 - our own: some exceptions can be pickled, and not unpickled

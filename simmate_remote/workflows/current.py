@@ -8,7 +8,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any, TextIO
+
+from simmate_remote.runs.host.folder import RunFolder
+from simmate_remote.runs.host.output import Output
 
 KEPT = 64 * 1024
 """Characters of what a run prints that are kept for :meth:`Handle.logs`."""
@@ -19,17 +23,25 @@ class Running:
 
     Args:
         run: The run that it belongs to: a workflow's own call, or one of its tasks.
+        home: That run's folder, if it has one.
 
     Attributes:
         cancelled: Set when nobody wants the result any more: long work of its own looks at it, and stops.
     """
 
-    def __init__(self, run: str) -> None:
+    def __init__(self, run: str, home: RunFolder | None = None) -> None:
         self.run = run
+        self.home = home
         self.cancelled = threading.Event()
         self._printed: list[str] = []
         self._size = 0
         self._counted: Counter[str] = Counter()
+        self._output: Output | None = Output(home.output) if home is not None else None
+
+    @property
+    def folder(self) -> Path:
+        """Where its own files go: a folder of the run's on the host, where it has one; otherwise the current folder."""
+        return self.home.files if self.home is not None else Path.cwd()
 
     def count(self, name: str) -> int:
         """Count one more of a name among what this call has started, and give its number."""
@@ -39,6 +51,8 @@ class Running:
 
     def take(self, text: str) -> None:
         """Keep what is printed; of very much, the end."""
+        if self._output is not None:
+            self._output.write(text)
         self._printed.append(text)
         self._size += len(text)
         if self._size > 2 * KEPT:
@@ -48,6 +62,11 @@ class Running:
     def printed(self) -> str:
         """Give the end of what was printed."""
         return "".join(self._printed)[-KEPT:]
+
+    def close(self) -> None:
+        """Take no more."""
+        if self._output is not None:
+            self._output.close()
 
 
 _current: ContextVar[Running | None] = ContextVar("simmate_remote_running", default=None)
@@ -61,9 +80,14 @@ def current() -> Running | None:
 
 
 @contextmanager
-def running(run: str) -> Iterator[Running]:
-    """Be a call of a run for the time of a block."""
-    one = Running(run)
+def running(run: str, home: RunFolder | None = None) -> Iterator[Running]:
+    """Be a call of a run for the time of a block.
+
+    Args:
+        run: The run.
+        home: Its folder, if it has one.
+    """
+    one = Running(run, home)
     with _lock:
         _all.add(one)
         _listen()
@@ -74,6 +98,7 @@ def running(run: str) -> Iterator[Running]:
         _current.reset(token)
         with _lock:
             _all.discard(one)
+        one.close()
 
 
 def cancel_here(run: str) -> int:

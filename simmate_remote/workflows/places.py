@@ -12,8 +12,10 @@ from dask.system import CPU_COUNT
 from distributed import Client, LocalCluster, Scheduler, SpecCluster, Worker
 from distributed.threadpoolexecutor import ThreadPoolExecutor
 
-Place: TypeAlias = Literal["serial", "local"] | Client
-"""``serial``: one thing at a time, in this process. ``local``: all cores of this machine. Or any cluster's client."""
+from simmate_remote.workflows.desk_watch import RunDesk
+
+Place: TypeAlias = Literal["serial", "local"] | Client | RunDesk
+"""``serial``: one thing at a time, in this process. ``local``: all cores of this machine. Or a client, or a desk."""
 
 TARGET_EXECUTOR = "target"
 # Dask's log repeats what an outcome says, in the middle of a progress bar.
@@ -26,7 +28,7 @@ _NO_PAGES: dict[str, list[str]] = {"distributed.scheduler.http.routes": [], "dis
 
 
 @contextmanager
-def open_place(place: Place) -> Iterator[Client]:
+def open_place(place: Literal["serial", "local"] | Client) -> Iterator[Client]:
     """Give a client for a place; a cluster that was started for it ends with the block."""
     if not isinstance(place, str):
         yield place

@@ -7,25 +7,29 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeAlias
 
 from distributed import Client, get_client
 from distributed.deploy.cluster import Cluster
 
-from simmate_remote.errors import SimmateRemoteError
+from simmate_remote.workflows.agreement import check_agreement
 from simmate_remote.workflows.call import own_traceback
 from simmate_remote.workflows.current import current
+from simmate_remote.workflows.desk_watch import DeskWatch, RunDesk
 from simmate_remote.workflows.handle import ClusterHandle, FinishedHandle, Handle
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import open_place
 from simmate_remote.workflows.progress import current_reporter, send
+from simmate_remote.workflows.run_handle import RunHandle
+from simmate_remote.workflows.specs import spec_of
 from simmate_remote.workflows.submission import Prepared, prepare
 from simmate_remote.workflows.target import Target, call
 from simmate_remote.workflows.waiting import inside_a_task
 from simmate_remote.workflows.watching import Watch
 
-Resource: TypeAlias = str | Client | Cluster
-"""A host's name, ``"local"``, ``"serial"``, or a client or cluster of Dask's."""
+Resource: TypeAlias = str | Client | Cluster | RunDesk
+"""A host's name, ``"local"``, ``"serial"``, a client or cluster of Dask's, or the desk of a host."""
 
 
 def start(
@@ -48,6 +52,10 @@ def start(
     elif on is None or on == "serial":
         return [_run_here(target, parameters) for parameters in sets]
     else:
+        if isinstance(on, str) and on != "local":
+            return list(start_at_desk(target, sets, _connections.desk(on), on))
+        if isinstance(on, RunDesk):
+            return list(start_at_desk(target, sets, on, host or ""))
         client, host = _connections.client(on, host)
     # All are packed before the first is sent: one that cannot be sent is refused before anything has begun.
     prepared = _parts(target, sets) if part else [prepare(target, parameters) for parameters in sets]
@@ -57,6 +65,34 @@ def start(
     return [ClusterHandle(target.name, each, each.submit(client), host, watch) for each in prepared]
 
 
+def start_at_desk(target: Target, sets: Sequence[dict[str, Any]], desk: RunDesk, host: str) -> list[RunHandle[Any]]:
+    """Start durable runs of a target on a host, one for each set of parameters.
+
+    Args:
+        target: What to run.
+        sets: Checked parameters, by name.
+        desk: The host's.
+        host: The host's name.
+
+    Raises:
+        SimmateRemoteError: They could not be sent, or were not taken.
+    """
+    # All are packed before the first is sent: one that cannot be sent is refused before anything has begun.
+    prepared = [prepare(target, parameters) for parameters in sets]
+    written = [spec_of(target, parameters, each) for parameters, each in zip(sets, prepared, strict=True)]
+    if not written:
+        return []
+    if (installed := prepared[0].installed) is not None:
+        check_agreement(desk, installed, host)
+    blobs = {digest: content for _, own in written for digest, content in own.items()}
+    folders = desk.create((spec for spec, _ in written), blobs)
+    watch = DeskWatch(desk, folders, host, partial(_connections.desk, host, start=False))
+    return [
+        RunHandle(target.name, spec.id, folders[spec.id], each.code, watch)
+        for (spec, _), each in zip(written, prepared, strict=True)
+    ]
+
+
 def _parts(target: Target, sets: Sequence[dict[str, Any]]) -> list[Prepared]:
     """Prepare what a run starts where it is itself: it belongs to the run, is named by it, and ends with it."""
     one, reporter = current(), current_reporter()
@@ -64,7 +100,7 @@ def _parts(target: Target, sets: Sequence[dict[str, Any]]) -> list[Prepared]:
         return [prepare(target, parameters) for parameters in sets]
     before = f"{reporter.label}/" if reporter.label else ""
     prepared = [
-        prepare(target, parameters, run=one.run, label=f"{before}{target.name} {one.count(target.name)}")
+        prepare(target, parameters, run=one.run, home=one.home, label=f"{before}{target.name} {one.count(target.name)}")
         for parameters in sets
     ]
     send({"run": one.run, "added": {target.name: len(sets)}})
@@ -81,40 +117,46 @@ def _run_here(target: Target, parameters: dict[str, Any]) -> Handle[Any]:
 
 
 class _Connections:
-    """This process's clients, one for each resource; they close when the process ends."""
+    """This process's clients and desks, one for each resource; they close when the process ends."""
 
     def __init__(self) -> None:
         self._clients: dict[Any, Client] = {}
+        self._desks: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
         self._lock = threading.Lock()
         atexit.register(self._stack.close)
 
-    def client(self, on: Resource, host: str | None) -> tuple[Client, str | None]:
+    def client(self, on: Client | Cluster | str, host: str | None) -> tuple[Client, str | None]:
         """Give the client of a resource, and what the user calls it if it is a host."""
         if isinstance(on, Client):
             return on, host
-        host = on if isinstance(on, str) and on != "local" else host
         with self._lock:
             known = self._clients.get(on)
             if known is None or known.status != "running":
-                known = self._clients[on] = self._open(on)
+                known = self._clients[on] = self._stack.enter_context(
+                    Client(on, set_as_default=False) if isinstance(on, Cluster) else open_place("local")
+                )
         return known, host
 
-    def _open(self, on: str | Cluster) -> Client:
-        if isinstance(on, Cluster):
-            return self._stack.enter_context(Client(on, set_as_default=False))
-        if on == "local":
-            return self._stack.enter_context(open_place("local"))
-        # Here and not above: on the host, where this module is imported too, there is no session.
-        from simmate_remote.session.remote_cluster import RemoteCluster
+    def desk(self, host: str, *, start: bool = True) -> RunDesk:
+        """Give the desk of a host.
 
-        cluster = self._stack.enter_context(RemoteCluster(on))
-        try:
-            return self._stack.enter_context(Client(cluster, set_as_default=False))
-        except Exception as error:
-            if isinstance(cluster.ended, SimmateRemoteError):
-                raise cluster.ended from error
-            raise
+        Args:
+            host: Its name.
+            start: Whether to connect to the host if nothing is connected to it.
+        """
+        # Here and not above: on the host, where this module is imported too, there is no session.
+        from simmate_remote.inventory import load_host
+        from simmate_remote.session.desk import Desk
+
+        with self._lock:
+            known: Desk | None = self._desks.get(host)
+            if known is None or known.ended is not None:
+                known = Desk(load_host(host))
+                known.open(start=start)
+                self._desks[host] = known
+                self._stack.callback(known.close)
+        return known
 
 
 _connections = _Connections()

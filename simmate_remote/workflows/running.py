@@ -10,9 +10,11 @@ from typing import Any
 
 from distributed import Future
 
+from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.failures import no_use, no_worker, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.places import Place, open_place
+from simmate_remote.workflows.resources import start_at_desk
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import prepare
 from simmate_remote.workflows.target import Target
@@ -39,7 +41,7 @@ def run_target(
     Args:
         target: What to run.
         parameters: By name.
-        place: ``"serial"``, ``"local"``, or a synchronous client of any cluster.
+        place: ``"serial"``, ``"local"``, a synchronous client of any cluster, or the desk of a host.
         host: What the user calls the cluster, for messages.
         on_update: Called in this thread whenever something about the run has changed.
         tasks: Gathers meanwhile what the run's own tasks tell.
@@ -54,6 +56,8 @@ def run_target(
         SchedulerError: The cluster is gone.
         ClusterError: The cluster could not take in the code, or failed in another way.
     """
+    if isinstance(place, RunDesk):
+        return _run_at_desk(target, parameters, place, host, on_update, tasks, patience)
     prepared = prepare(target, parameters, here=place == "serial")
     with open_place(place) as client:
         prepared.ship(client, host)
@@ -67,6 +71,38 @@ def run_target(
                 return read_outcome(future, prepared.code, host, attempts, time.monotonic() - started)
             finally:
                 future.release()
+
+
+def _run_at_desk(
+    target: Target,
+    parameters: Mapping[str, Any],
+    desk: RunDesk,
+    host: str | None,
+    on_update: Callable[[Update], None] | None,
+    tasks: RunTasks | None,
+    patience: float | None,
+) -> RunOutcome:
+    """Run it as a durable run, which is taken back only by whoever waits for it here."""
+    handle = start_at_desk(target, [dict(parameters)], desk, host or "")[0]
+    shown: Update | None = None
+    alone_since: float | None = None
+    try:
+        handle.listen(tasks)
+        while True:
+            update = handle.progress
+            if on_update is not None and update != shown:
+                on_update(update)
+                shown = update
+            if handle.done():
+                return handle.outcome()
+            alone_since = (alone_since or time.monotonic()) if update.state == "no worker" else None
+            if alone_since and patience is not None and time.monotonic() - alone_since > patience:
+                handle.cancel()
+                raise no_worker(host, patience)
+            handle.wait_for_news(_SECONDS_BETWEEN_LOOKS)
+    except KeyboardInterrupt:
+        handle.cancel()
+        raise
 
 
 def _wait(

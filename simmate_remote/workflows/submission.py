@@ -14,6 +14,7 @@ import dask
 from distributed import Client, Future
 
 from simmate_remote.errors import WorkflowError
+from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.workflows.agreement import check_agreement
 from simmate_remote.workflows.bundle import Bundle, bundle
 from simmate_remote.workflows.call import Call, execute
@@ -89,6 +90,7 @@ def prepare(
     *,
     here: bool = False,
     run: str | None = None,
+    home: RunFolder | None = None,
     label: str = "",
 ) -> Prepared:
     """Pack a function's parameters, its files and the user's own code.
@@ -98,6 +100,7 @@ def prepare(
         parameters: By name.
         here: Whether it runs in this process, where the code is already.
         run: The run that it is a part of, and that has brought its code; None: it is one by itself.
+        home: The folder of that run, if it has one.
         label: What a person calls it, if it is a part of a run.
 
     Raises:
@@ -127,6 +130,7 @@ def prepare(
         names=names,
         label=label,
         name=target.name,
+        home=str(home.path) if home is not None else "",
     )
     return Prepared(call, code, installed)
 

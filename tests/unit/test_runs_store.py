@@ -73,7 +73,7 @@ def test_an_attempt_of_an_earlier_round_does_not_end_a_later_one(store: RunStore
 @pytest.mark.parametrize("keep", [0, 1, 50, -1, -2])
 def test_an_outcome_that_is_cut_short_is_known_as_such(store: RunStore, keep: int) -> None:
     folder = made(store)
-    folder.write_outcome(RunOutcome(folder.id, "finished", **packed(b"result")), 0)
+    folder.write_outcome(RunOutcome(folder.id, "finished", **packed(b"result", "")), 0)
     file = folder.path / "outcome.json"
     file.write_bytes(file.read_bytes()[:keep])
     with pytest.raises(RunDamagedError, match="cut short") as caught:
@@ -88,10 +88,10 @@ def test_a_large_result_is_a_file_and_one_that_was_cut_short_is_written_again(st
     folder = made(store)
     large = os.urandom(400_000)
     (folder.path / "result.pickle").write_bytes(large[:1000])
-    about = packed(large)
+    about = packed(large, "result.pickle")
     assert about["result"] is None
     assert folder.write_outcome(RunOutcome(folder.id, "finished", **about), 0, large)
-    assert (folder.path / folder.result_path(0)).read_bytes() == large
+    assert (folder.path / folder.result_name(0)).read_bytes() == large
 
 
 def test_attempts_are_counted_and_described(store: RunStore) -> None:

@@ -99,7 +99,16 @@ class RunFolder:
         Args:
             number: The round that begins.
         """
-        return write_once(self.path / f"restart.{number}", b"")
+        return write_once(self.path / f"restart.{number}", f"{self.attempts()}\n".encode())
+
+    def attempts_before(self, round_: int) -> int:
+        """Count the attempts of the rounds before one."""
+        if not round_:
+            return 0
+        try:
+            return int((self.path / f"restart.{round_}").read_text())
+        except (OSError, ValueError):
+            return 0
 
     # Its attempts
 
@@ -189,8 +198,8 @@ class RunFolder:
             damaged.replace(damaged.with_name(f"damaged.{damaged.name}"))
             sync(self.path)
 
-    def result_path(self, round_: int) -> str:
-        """Give where a large result is, from the folder on."""
+    def result_name(self, round_: int) -> str:
+        """Give the name of the file with a large result."""
         return _numbered("result", ".pickle", round_)
 
 

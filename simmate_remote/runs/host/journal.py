@@ -101,6 +101,9 @@ class JournalWriter(Journal):
     Args:
         path: The file; made if there is none.
 
+    Attributes:
+        end: Up to where the disk has it.
+
     Raises:
         RunDamagedError: It was written by a later version of this program, which alone may go on with it.
         OSError: The disk is full, or the file not to be opened.
@@ -114,7 +117,7 @@ class JournalWriter(Journal):
             write_once(path, json.dumps({"journal": secrets.token_hex(8), "version": VERSION}).encode() + b"\n")
             sync(path.parent)
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
-        self._end = self._repair()
+        self.end = self._repair()
 
     def append(self, events: Iterable[dict[str, Any]]) -> None:
         """Add events, and wait until the disk has them.
@@ -130,9 +133,9 @@ class JournalWriter(Journal):
             os.fdatasync(self._fd)
         except OSError:
             # A part of them may be there, and the next line must not join its end.
-            os.ftruncate(self._fd, self._end)
+            os.ftruncate(self._fd, self.end)
             raise
-        self._end += len(data)
+        self.end += len(data)
 
     def close(self) -> None:
         """Let go of the file."""

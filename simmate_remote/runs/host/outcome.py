@@ -33,7 +33,8 @@ class RunOutcome:
         worker: The name of the worker.
         node: The name of its machine.
         result: The result, pickled and in base64, if it is small; None: see ``size``.
-        size: Bytes of the pickled result; 0: there is none. One that is not in ``result`` is in ``result.pickle``.
+        size: Bytes of the pickled result; 0: there is none.
+        file: The file in the run's folder that has a large result; empty: it is in ``result``.
         sha256: Of the pickled result.
         plain: The result as plain data, where it is that, and small.
         error: What went wrong: ``type``, ``text``, ``traceback``, and ``pickled`` (base64; empty if it cannot be).
@@ -51,6 +52,7 @@ class RunOutcome:
     node: str = ""
     result: str | None = field(default=None, repr=False)
     size: int = 0
+    file: str = ""
     sha256: str = ""
     plain: Any = field(default=None, repr=False)
     error: dict[str, str] | None = None
@@ -85,7 +87,17 @@ class RunOutcome:
         return cls.from_dict(json.loads(line))
 
 
-def packed(result: bytes) -> dict[str, Any]:
-    """Give an outcome's arguments for a pickled result."""
-    inline = base64.b64encode(result).decode() if len(result) <= INLINE else None
-    return {"result": inline, "size": len(result), "sha256": hashlib.sha256(result).hexdigest()}
+def packed(result: bytes, file: str) -> dict[str, Any]:
+    """Give an outcome's arguments for a pickled result.
+
+    Args:
+        result: It.
+        file: The file that has it if it is large.
+    """
+    small = len(result) <= INLINE
+    return {
+        "result": base64.b64encode(result).decode() if small else None,
+        "size": len(result),
+        "file": "" if small else file,
+        "sha256": hashlib.sha256(result).hexdigest(),
+    }

@@ -95,6 +95,46 @@ class RunStore:
         write_once(self.blob(digest), data)
         return digest
 
+    def put_part(self, digest: str, offset: int, data: bytes, size: int) -> None:
+        """Take a part of a blob, and keep the blob once all of it is here.
+
+        Args:
+            digest: The blob's.
+            offset: Where the part belongs.
+            data: The part.
+            size: Of the whole blob.
+
+        Raises:
+            RunDamagedError: It is not what its digest says.
+            OSError: The disk is full.
+        """
+        if self.blob(digest).exists():
+            return
+        arriving = self.blobs / f".{digest}.arriving"
+        fd = os.open(arriving, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(fd, data, offset)
+            if offset + len(data) < size:
+                return
+            os.ftruncate(fd, size)
+        finally:
+            os.close(fd)
+        content = arriving.read_bytes()
+        arriving.unlink(missing_ok=True)
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise RunDamagedError(f"what came as {digest} is something else", meanwhile="it was not kept")
+        write_once(self.blob(digest), content)
+
+    def remove(self, identity: str) -> None:
+        """Remove a run's folder; what of it cannot be removed is no run any more."""
+        folder = self.run(identity).path
+        gone = self.path / f".removed-{identity}"
+        try:
+            folder.rename(gone)
+        except FileNotFoundError:
+            return
+        shutil.rmtree(gone, ignore_errors=True)
+
     def get(self, digest: str) -> bytes:
         """Give the content of a blob.
 

@@ -19,6 +19,7 @@ from simmate_remote.errors import (
     TaskError,
     ValidationFailedError,
 )
+from simmate_remote.runs.host.lock import FolderLock
 from simmate_remote.workflows.shell.attempt import Watch, Watched
 from simmate_remote.workflows.shell.command import fill_command
 from simmate_remote.workflows.shell.contents import read_contents, state_of
@@ -34,7 +35,6 @@ from simmate_remote.workflows.shell.keeping import (
     save_attempt,
     save_inputs,
 )
-from simmate_remote.workflows.shell.lock import FolderLock
 from simmate_remote.workflows.shell.outcome import Correction, Data, Stage, StageName, TaskOutcome, Tell
 from simmate_remote.workflows.shell.own_folder import own_folder
 from simmate_remote.workflows.shell.place import Place
@@ -92,7 +92,7 @@ class Performance:
             self._folder = make_folder(self._wanted, self._declared.name)
             refuse_foreign(self._folder, self._declared)
             own_folder(self._folder).mkdir(mode=0o700, exist_ok=True)
-            with FolderLock(self._folder) as lock:
+            with FolderLock(own_folder(self._folder) / "lock", self._folder, MARK) as lock:
                 found = read_record(self._folder)
                 entry = enter(self._folder, found, self._declared, digests)
                 self._record = found or Record(self._declared.path, digests)

@@ -11,7 +11,6 @@ import select
 import shutil
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -199,22 +198,6 @@ def find_command(name: str, environment: Mapping[str, str]) -> None:
             meanwhile="nothing was written or run",
             detail=f"PATH is {environment.get('PATH', os.defpath)}",
         )
-
-
-def end_marked(mark: str) -> None:
-    """End what a dead attempt has left running on this machine, by the mark in its environment.
-
-    Raises:
-        SupervisorError: Something does not end.
-    """
-    if sys.platform != "linux":
-        return
-    # Not here: what ends processes also reaps all children, and those of this process are not ours alone.
-    command = [sys.executable, "-I", "-S", str(_SUPERVISOR), MARK, mark]
-    try:
-        subprocess.run(command, check=True, stdin=subprocess.DEVNULL, timeout=_END_LIMIT)
-    except subprocess.SubprocessError as error:
-        raise SupervisorError(f"what a dead attempt left running does not end: {error}") from error
 
 
 class _Supervisor:

@@ -28,7 +28,7 @@ from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[3]))
 from simmate_remote.keeper.host.ending import end_all
-from simmate_remote.keeper.host.family import descendants, marked
+from simmate_remote.keeper.host.family import descendants
 
 PR_SET_CHILD_SUBREAPER = 36
 MOST_FDS = 8
@@ -295,8 +295,4 @@ def ended_children() -> list[tuple[int, int]]:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        # End what bears a mark: a variable's name and its value.
-        end_all(partial(marked, sys.argv[2], sys.argv[1]), GRACE)
-    else:
-        main()
+    main()

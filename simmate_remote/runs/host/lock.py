@@ -1,4 +1,7 @@
-"""The lock of a task's folder: one attempt at a time works in it, and ends first what a dead one left running."""
+"""The lock of a folder: one attempt at a time works in it, and ends first what a dead one left running.
+
+A run's folder has one, and so has a task's.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +21,15 @@ from typing import Any, Self
 
 from simmate_remote.errors import FolderBusyError
 from simmate_remote.keeper.host.record import FRESH, TOUCH, boot_id
-from simmate_remote.workflows.shell.own_folder import own_folder
-from simmate_remote.workflows.shell.programs import end_marked
+from simmate_remote.runs.host.marked import end_marked
 
 _SEES_PROCESSES = sys.platform == "linux"
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 _DYING = 30.0
 """Seconds that a dead attempt's program gets to end: its guardian asks it first."""
+
+_held: set[int] = set()
+"""The locked files of this process."""
 
 
 class FolderLock:
@@ -34,32 +39,37 @@ class FolderLock:
     says counts: its owner lives, or has touched it a moment ago.
 
     Args:
-        folder: The task's folder, with our own folder in it.
+        path: The file, which is made if need be.
+        folder: What people know as what is locked.
+        variable: The variable that has the mark in the environment of what an attempt starts.
+        mark: That mark; default: a new one.
 
     Attributes:
-        mark: What the attempts' processes have in their environment as :data:`.programs.MARK`.
-        fd: The locked file; a guardian holds it, too.
+        mark: The mark.
+        fd: The locked file; a guardian may hold it, too.
+        by_kernel: Whether the kernel keeps the lock; otherwise its owner has to :meth:`touch` it.
 
     Raises:
         FolderBusyError: Somebody else has it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, path: Path, folder: Path, variable: str, mark: str | None = None) -> None:
         self._folder = folder
-        self._path = own_folder(folder) / "lock"
-        self.mark = secrets.token_hex(12)
+        self._path = path
+        self.mark = mark or secrets.token_hex(12)
         self.fd = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._kernel = self._acquire()
+            self.by_kernel = self._acquire()
             before = _read(self._path)
-            if not self._kernel and before and _may_live(before, self._path):
+            if not self.by_kernel and before and _may_live(before, self._path):
                 raise self._busy(before)
-            if before and _here(before):
-                end_marked(before["mark"])
+            if before and _here(before) and before["mark"] != self.mark:
+                end_marked(variable, before["mark"])
             self._write({"host": socket.gethostname(), "pid": os.getpid(), "since": time.time(), "mark": self.mark})
         except BaseException:
             os.close(self.fd)
             raise
+        _held.add(self.fd)
         self._touched = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -68,13 +78,16 @@ class FolderLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self.fd not in _held:
+            return  # in a process that was forked meanwhile: the lock is not its own
         with contextlib.suppress(OSError):  # the disk is full, or gone; whoever comes next sees that we are
             os.ftruncate(self.fd, 0)
+        _held.discard(self.fd)
         os.close(self.fd)
 
     def touch(self) -> None:
         """Say that we live, now and then."""
-        if not self._kernel and time.monotonic() - self._touched > TOUCH:
+        if not self.by_kernel and time.monotonic() - self._touched > TOUCH:
             self._touched = time.monotonic()
             os.utime(self.fd)
 
@@ -110,6 +123,26 @@ class FolderLock:
             since=owner["since"] if owner else None,
             meanwhile="it goes on; nothing was changed",
         )
+
+
+def end_left(path: Path, variable: str) -> None:
+    """End what is left of the attempt that has last locked a file, if its process is dead.
+
+    Raises:
+        SupervisorError: Something does not end.
+    """
+    owner = _read(path)
+    if owner and _here(owner) and not _may_live(owner, path):
+        end_marked(variable, owner["mark"])
+
+
+def _let_go() -> None:
+    """Leave the locks to the process that this one was forked from: it shall not keep them locked after its end."""
+    while _held:
+        os.close(_held.pop())
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 def _read(path: Path) -> dict[str, Any] | None:

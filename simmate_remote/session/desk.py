@@ -1,0 +1,270 @@
+"""The desk of a host as programs here have it, from any thread; the way there is the session of the host."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from typing import Any
+
+from simmate_remote.errors import (
+    KeeperError,
+    RunDamagedError,
+    RunsUnavailableError,
+    SessionStoppedError,
+    SimmateRemoteError,
+)
+from simmate_remote.inventory import Host
+from simmate_remote.link import Ask
+from simmate_remote.runs.host.spec import Spec
+from simmate_remote.session.background import background
+from simmate_remote.session.client import SessionClient, find
+from simmate_remote.session.join import join
+from simmate_remote.session.paths import desk_path
+from simmate_remote.session.state import change_in_words
+from simmate_remote.streams.calls import Caller
+
+logger = logging.getLogger(__name__)
+
+PART = 1024 * 1024
+"""Bytes of what is large that travel at once."""
+
+LINE = 2 * PART
+"""Bytes of specifications that travel at once."""
+
+PATIENCE_FOR_REASON = 5.0
+PATIENCE_FOR_LEAVING = 30.0
+
+
+class Desk:
+    """A host's desk; :meth:`open` connects to it.
+
+    A session that this has to make ends with it, and all that runs on the host, unless a run there is unfinished.
+
+    Args:
+        host: The host.
+
+    Attributes:
+        host: The host.
+        made_session: Whether the session was made by this.
+        ended: Why the session is gone; None while it lives.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+        self.made_session = False
+        self.ended: SimmateRemoteError | None = None
+        self._session: SessionClient | None = None
+        self._caller: Caller | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._lasts = False
+
+    def open(
+        self,
+        *,
+        start: bool = True,
+        ask: Ask | None = None,
+        step: Callable[[str], None] = lambda _: None,
+        notice: Callable[[str], None] | None = None,
+    ) -> None:
+        """Connect to it, by the host's session.
+
+        Args:
+            start: Whether to make a session if there is none.
+            ask: Answers what a login asks; default: the terminal, if there is one.
+            step: Told what is being done.
+            notice: Told when the host cannot be reached any more, and when it can again; default: a warning in the log.
+
+        Raises:
+            SimmateRemoteError: It could not connect.
+        """
+        background.do(self._open(start, ask or _terminal(), step, notice or _warn))
+
+    def call(self, name: str, /, **arguments: Any) -> Any:
+        """Ask it something; see :class:`simmate_remote.runs.host.service.DeskService`.
+
+        Raises:
+            SimmateRemoteError: Its answer, or that it is gone.
+        """
+        return background.do(self._call(name, arguments))
+
+    def create(self, specs: Iterable[Spec], blobs: Mapping[str, bytes]) -> dict[str, str]:
+        """Hand runs over; when this returns, the host's disk has them.
+
+        Args:
+            specs: What they are.
+            blobs: What they share, by digest.
+
+        Returns:
+            Their folders on the host, by id.
+
+        Raises:
+            SimmateRemoteError: They were not taken.
+        """
+        return background.do(self._create(list(specs), blobs))
+
+    def fetch(self, run: str, path: str, sha256: str = "") -> bytes:
+        """Give the content of a file in a run's folder.
+
+        Raises:
+            RunDamagedError: It has another checksum.
+            SimmateRemoteError: There is no such file, or the desk is gone.
+        """
+        return background.do(self._fetch(run, path, sha256))
+
+    def follow(
+        self, name: str, ids: Iterable[str], take: Callable[[dict[str, Any]], None], **further: Any
+    ) -> Future[None]:
+        """Let news be taken as they come, until all are told, or the desk is gone: then the future has the reason.
+
+        Args:
+            name: ``outcomes`` or ``events``.
+            ids: The runs'.
+            take: Called with each item, in another thread.
+            further: Further arguments.
+        """
+        return background.begin(self._follow(name, list(ids), take, further))
+
+    @property
+    def dashboard_link(self) -> str:
+        """The address of the host's dashboard on this machine."""
+        return str(background.do(self._living_session().access())["dashboard"])
+
+    def close(self) -> None:
+        """Let go of it; what runs there goes on, if anything does."""
+        background.do(self._close())
+
+    # In the other thread
+
+    async def _open(
+        self, start: bool, ask: Ask | None, step: Callable[[str], None], notice: Callable[[str], None]
+    ) -> None:
+        if start:
+            self._session = await join(self.host, lasting=False, ask=ask, step=step)
+        else:
+            self._session = await find(self.host)
+            await self._session.follow(ask, step)
+        self.made_session = self._session.started
+        try:
+            path = desk_path(self.host)
+            await self._session.open_desk(path)
+            _, self._caller = await asyncio.get_running_loop().create_unix_connection(Caller, str(path))
+        except BaseException:
+            await self._close()
+            raise
+        self._watching = asyncio.create_task(self._watch(notice))
+
+    def _living_session(self) -> SessionClient:
+        if self._session is None:
+            raise SessionStoppedError("the connection to the desk is closed", host=self.host.name)
+        return self._session
+
+    async def _watch(self, notice: Callable[[str], None]) -> None:
+        assert self._session is not None
+        before: dict[str, Any] | None = None
+
+        def change(report: dict[str, Any]) -> None:
+            nonlocal before
+            notice(f"{self.host.name}: {change_in_words(report, before)}")
+            before = report
+
+        self.ended = await self._session.wait_stopped(change)
+        self.made_session = False
+        if not self._session.gone:
+            self._session.notice_end()
+        if self._caller is not None:
+            self._caller.close()
+
+    async def _call(self, name: str, arguments: dict[str, Any]) -> Any:
+        assert self._caller is not None
+        try:
+            return await self._caller.call(name, **arguments)
+        except KeeperError as error:
+            raise await self._reason(error) from error
+
+    async def _reason(self, error: KeeperError) -> SimmateRemoteError:
+        """Say why the desk is gone, where that is what an error is about."""
+        if self._caller is not None and not self._caller.closed.is_set():
+            error.host = error.host or self.host.name
+            return error
+        if self._watching is not None:
+            await asyncio.wait({self._watching}, timeout=PATIENCE_FOR_REASON)
+        return self.ended or RunsUnavailableError("the desk for runs on this host is gone", host=self.host.name)
+
+    async def _create(self, specs: list[Spec], blobs: Mapping[str, bytes]) -> dict[str, str]:
+        if not self._lasts and self.made_session:
+            # A run is not lost with the program that wanted it: from now on this session stays until it is finished.
+            await self._living_session().last()
+            self._lasts = True
+        for digest in await self._call("missing", {"digests": list(blobs)}) if blobs else ():
+            await self._put(digest, blobs[digest])
+        folders: dict[str, str] = {}
+        batch: list[dict[str, Any]] = []
+        size = 0
+        for spec in specs:
+            data = spec.as_dict()
+            length = len(json.dumps(data))
+            if batch and size + length > LINE:
+                folders |= await self._call("create", {"runs": batch})
+                batch, size = [], 0
+            batch.append(data)
+            size += length
+        folders |= await self._call("create", {"runs": batch})
+        return folders
+
+    async def _put(self, digest: str, content: bytes) -> None:
+        for offset in range(0, len(content), PART):
+            data = base64.b64encode(content[offset : offset + PART]).decode()
+            await self._call("put", {"digest": digest, "offset": offset, "data": data, "size": len(content)})
+
+    async def _fetch(self, run: str, path: str, sha256: str) -> bytes:
+        content = bytearray()
+        while True:
+            part = await self._call("read", {"id": run, "path": path, "offset": len(content), "length": PART})
+            content += base64.b64decode(part["data"])
+            if len(content) >= part["size"] or not part["data"]:
+                break
+        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+            raise RunDamagedError(f"the file {path} of the run {run} was changed, or cut short", host=self.host.name)
+        return bytes(content)
+
+    async def _follow(
+        self, name: str, ids: list[str], take: Callable[[dict[str, Any]], None], further: dict[str, Any]
+    ) -> None:
+        assert self._caller is not None
+        try:
+            async for item in self._caller.items(name, ids=ids, **further):
+                take(item)
+        except KeeperError as error:
+            raise await self._reason(error) from error
+
+    async def _close(self) -> None:
+        if self._session is None:
+            return
+        session, self._session = self._session, None
+        if self._watching is not None:
+            self._watching.cancel()
+        if self.made_session and not session.gone:
+            with contextlib.suppress(SimmateRemoteError, TimeoutError):
+                async with asyncio.timeout(PATIENCE_FOR_LEAVING):
+                    if not self._lasts or not (await self._call("describe", {}))["unfinished"]:
+                        await session.stop(end_everything=True)
+        if self._caller is not None:
+            self._caller.close()
+        session.close()
+        await session.wait_closed()
+
+
+def _warn(text: str) -> None:
+    logger.warning("%s", text)
+
+
+def _terminal() -> Ask | None:
+    from simmate_remote.session.terminal import ask_terminal, has_terminal
+
+    return ask_terminal if has_terminal() else None

@@ -1,0 +1,154 @@
+"""A durable run on a host, for whoever began it: it stays, whatever becomes of this process."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import time
+from typing import Any, TypeVar
+
+from simmate_remote.errors import RunError, SimmateRemoteError, WorkflowError, error_from_dict, error_to_dict
+from simmate_remote.workflows.bundle import Bundle
+from simmate_remote.workflows.call import load_answer
+from simmate_remote.workflows.current import KEPT
+from simmate_remote.workflows.desk_watch import DeskWatch
+from simmate_remote.workflows.failures import run_cancelled
+from simmate_remote.workflows.handle import Handle, Status
+from simmate_remote.workflows.outcome import RunOutcome
+from simmate_remote.workflows.run_tasks import RunTasks
+from simmate_remote.workflows.watching import Update
+
+R = TypeVar("R")
+
+
+class RunHandle(Handle[R]):
+    """A run at a host's desk.
+
+    Args:
+        name: What runs.
+        run: Its id.
+        folder: Its folder on the host.
+        code: The own code that it runs with.
+        watch: Knows how it goes, and others that began with it.
+
+    Attributes:
+        id: The run's, good for ``simmate-remote runs``.
+        folder: Its folder on the host.
+    """
+
+    def __init__(self, name: str, run: str, folder: str, code: Bundle | None, watch: DeskWatch) -> None:
+        self.name = name
+        self.id = run
+        self.folder = folder
+        self._code = code
+        self._watch = watch
+        self._began = time.monotonic()
+        self._outcome: RunOutcome | None = None
+
+    def outcome(self, timeout: float | None = None) -> RunOutcome:
+        if self._watch.ending(self.id) == "cancelled":
+            raise run_cancelled(self.name, self._watch.host)
+        if self._outcome is None:
+            ending = self._watch.wait(self.id, timeout)
+            if ending is None:
+                raise TimeoutError(f"{self.name} has not ended after {timeout:g} s; it goes on")
+            if ending["state"] == "cancelled":
+                raise run_cancelled(self.name, self._watch.host)
+            self._outcome = self._read(ending)
+        return self._outcome
+
+    @property
+    def status(self) -> Status:
+        state = self._watch.ending(self.id)
+        if state is None:
+            now = self.progress.state
+            return "running" if now == "finished" else now
+        return state
+
+    @property
+    def progress(self) -> Update:
+        if not self.done():
+            self._watch.listen()
+        return self._watch.latest(self.id)
+
+    @property
+    def tasks(self) -> RunTasks:
+        if not self.done():
+            self._watch.listen()
+        return self._watch.tasks(self.id)
+
+    def done(self) -> bool:
+        return self._watch.ending(self.id) is not None
+
+    def logs(self) -> str:
+        with contextlib.suppress(LookupError):  # it has not printed anything
+            size = self._watch.desk.call("read", id=self.id, path="output.log", offset=0, length=0)["size"]
+            begin = max(0, size - KEPT)
+            part = self._watch.desk.call("read", id=self.id, path="output.log", offset=begin, length=KEPT)
+            return base64.b64decode(part["data"]).decode(errors="replace")
+        return ""
+
+    def cancel(self) -> None:
+        self._watch.desk.call("cancel", id=self.id)
+
+    def listen(self, tasks: RunTasks | None) -> None:
+        """Take what it reports from now on, its parts by somebody's own list of them."""
+        if tasks is not None:
+            self._watch.use(self.id, tasks)
+        self._watch.listen()
+
+    def wait_for_news(self, timeout: float) -> None:
+        """Wait until there is something new about it, or others that began with it, or for some seconds."""
+        self._watch.news.wait(timeout)
+        self._watch.news.clear()
+
+    def _read(self, ending: dict[str, Any]) -> RunOutcome:
+        seconds = time.monotonic() - self._began
+        common = (ending["attempt"], ending["worker"], seconds, ending["printed"])
+        if (error := ending["error"]) is not None:
+            if not error["traceback"]:
+                raise self._of_ours(error)
+            return self._failed(ending, error, *common)
+        data = self._result(ending)
+        try:
+            result = load_answer(data, self._code.digest if self._code else "")
+        except Exception as error_here:
+            raise WorkflowError(
+                "the function has finished, and its result cannot be understood here: "
+                f"{type(error_here).__name__}: {error_here}",
+                host=self._watch.host,
+                meanwhile=f"the result is kept on the host, in {self.folder}",
+                detail="Packages whose classes are in the result have to be installed here, too, in the same version.",
+            ) from error_here
+        return RunOutcome(result, None, "", *common)
+
+    def _result(self, ending: dict[str, Any]) -> bytes:
+        """Give the pickled result; a large one is on the host until now."""
+        if ending["result"] is None and not ending["file"]:
+            ending = self._watch.desk.call("outcome", id=self.id)
+        if ending["result"] is not None:
+            return base64.b64decode(ending["result"])
+        return self._watch.desk.fetch(self.id, ending["file"], ending["sha256"])
+
+    def _failed(
+        self, ending: dict[str, Any], error: dict[str, str], attempts: int, worker: str, seconds: float, printed: str
+    ) -> RunOutcome:
+        text, digest = error["traceback"], ""
+        if self._code is not None:
+            digest = self._code.digest
+            if ending["place"]:
+                text = self._code.as_known_here(text, ending["place"])
+        raised: BaseException = RuntimeError(text.strip().splitlines()[-1])
+        if error["pickled"]:
+            with contextlib.suppress(Exception):  # such as a class of a package that is not installed here
+                raised = load_answer(base64.b64decode(error["pickled"]), digest)
+        return RunOutcome(None, raised, text, attempts, worker, seconds, printed)
+
+    def _of_ours(self, error: dict[str, str]) -> SimmateRemoteError:
+        """Make the error with which the desk, and not the function, has let the run fail."""
+        like = error_to_dict(RunError(error["text"], host=self._watch.host, run=self.id, folder=self.folder))
+        return error_from_dict({**like, "error": error["type"] if error["type"] in _KNOWN else "RunError"})
+
+
+_KNOWN = frozenset({"RunError", "RunNotFoundError", "RunDamagedError", "RunInterruptedError"})
+"""Errors that the desk lets runs fail with, and that are made like :class:`RunError`."""

@@ -1,0 +1,103 @@
+"""From a packed run to what is written down of it before it begins."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import hashlib
+import json
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from simmate_remote.runs.host.spec import Spec
+from simmate_remote.runs.identity import new_id
+from simmate_remote.version import __version__
+from simmate_remote.workflows.submission import Prepared
+from simmate_remote.workflows.target import Target
+
+PROGRAM = "simmate_remote.workflows.durable:execute"
+LARGE = 256 * 1024
+"""Bytes of pickled parameters from which on they are a file of their own."""
+
+READABLE = 4096
+"""Characters of one parameter that people can read."""
+
+
+def spec_of(target: Target, parameters: Mapping[str, Any], prepared: Prepared) -> tuple[Spec, dict[str, bytes]]:
+    """Write down what a run is.
+
+    Args:
+        target: What runs.
+        parameters: By name.
+        prepared: The same, packed.
+
+    Returns:
+        What it is, and what it shares with others, by digest: its own code, and large parameters.
+    """
+    call, code = prepared.call, prepared.code
+    blobs: dict[str, bytes] = {}
+    payload: dict[str, Any] = {
+        "module": call.module,
+        "attribute": call.attribute,
+        "digest": call.digest,
+        "names": list(call.names),
+    }
+    if len(call.parameters) > LARGE:
+        payload["parameters_blob"] = digest = hashlib.sha256(call.parameters).hexdigest()
+        blobs[digest] = call.parameters
+    else:
+        payload["parameters"] = base64.b64encode(call.parameters).decode()
+    if code is not None:
+        blobs[code.sha256] = code.archive
+    spec = Spec(
+        id=new_id(),
+        workflow=target.name,
+        workflow_version=str(getattr(target.function, "version", "")),
+        program=PROGRAM,
+        parameters={name: readable(value) for name, value in parameters.items()},
+        payload=payload,
+        code=code.sha256 if code is not None else None,
+        started_by=_who(),
+        created=time.time(),
+        versions=versions(),
+    )
+    return spec, blobs
+
+
+def readable(value: Any) -> Any:
+    """Give a parameter as people read it: plain data as it is, and anything else as text."""
+    if isinstance(value, Path):
+        return str(value)
+    try:
+        text = json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return _shortened(repr(value))
+    return json.loads(text) if len(text) <= READABLE else _shortened(text)
+
+
+@cache
+def versions() -> dict[str, str]:
+    """Give the versions of what matters to a run."""
+    import dask
+    import distributed
+
+    return {
+        "python": platform.python_version(),
+        "simmate_remote": __version__,
+        "dask": dask.__version__,
+        "distributed": distributed.__version__,
+    }
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= READABLE else f"{text[: READABLE - 1]}…"
+
+
+@cache
+def _who() -> str:
+    return f"{getpass.getuser()}@{socket.gethostname()}"
