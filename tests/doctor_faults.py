@@ -314,6 +314,11 @@ def workers_that_want_more_memory_than_there_is(scene: Scene) -> dict[str, Any]:
     return {"workers": {"count": 1, "memory": Size.parse("100 TB")}}
 
 
+@fault("database", "warning")
+def a_python_without_what_the_database_needs(scene: Scene) -> dict[str, Any]:
+    return {"python": "/usr/bin/python3"}
+
+
 @fault("programs", "failed")
 def a_program_that_is_missing(scene: Scene) -> dict[str, Any]:
     return {"programs": {"pw.x": "pw-of-nobody.x"}}

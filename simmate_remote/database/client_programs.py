@@ -12,6 +12,8 @@ from simmate_remote.database.configuration import Configuration
 from simmate_remote.database.connecting import way_of
 from simmate_remote.database.embedded.place import DATABASE, USER, Place, programs
 from simmate_remote.database.embedded.server import Hold, ensure
+from simmate_remote.database.gateway import gateway
+from simmate_remote.database.url import TLS
 
 
 @dataclass(frozen=True)
@@ -48,4 +50,9 @@ def client_programs(configuration: Configuration) -> Iterator[ClientPrograms]:
     said = way_of(configuration)
     if password := said.pop("password", None):
         environment["PGPASSWORD"] = password
-    yield ClientPrograms(programs(place.data), make_conninfo("", **said), environment)
+    with contextlib.ExitStack() as stack:
+        if not said["host"].startswith("/"):
+            # These programs were built without TLS; so what is encrypted is the way from here.
+            said = {name: text for name, text in said.items() if name not in ("port", "hostaddr", *TLS)}
+            said["host"] = str(stack.enter_context(gateway(configuration)))
+        yield ClientPrograms(programs(place.data), make_conninfo("", **said), environment)

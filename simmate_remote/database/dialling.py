@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 import struct
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from simmate_remote.database.configuration import Configuration
@@ -55,12 +56,17 @@ async def dial(configuration: Configuration) -> asyncio.Protocol:
     return near
 
 
-async def dial_over(streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], url: str) -> asyncio.Protocol:
-    """Give the other side of a splice for a connection that was made already, and is to be encrypted as a URL says."""
+async def dial_over(open_stream: Open, url: str) -> asyncio.Protocol:
+    """Give the other side of a splice for a connection through a host, encrypted as a URL says.
+
+    Args:
+        open_stream: Opens a stream to the server.
+        url: The server's.
+    """
     near, far = splice()
     try:
         async with asyncio.timeout(TIMEOUT):
-            await _join(streams, parameters_of(url), far)
+            await _join(open_stream, parameters_of(url), far)
     except SimmateRemoteError as error:
         return await refuse(error.what)
     except (OSError, EOFError, TimeoutError) as error:
@@ -94,38 +100,58 @@ async def _dial_embedded(configuration: Configuration) -> asyncio.Protocol:
 
 
 async def _dial_server(parameters: dict[str, str], far: asyncio.Protocol) -> None:
-    """Connect to a server as libpq would: encrypted, where the server can, or as the URL demands."""
+    """Connect to a server as libpq would."""
     loop = asyncio.get_running_loop()
     place, port = parameters["host"], int(parameters["port"])
     if place.startswith("/"):
         await loop.create_unix_connection(lambda: far, f"{place}/.s.PGSQL.{port}")
         return
-    await _join(await asyncio.open_connection(parameters.get("hostaddr", place), port), parameters, far)
+
+    async def connect(factory: Callable[[], _Answer]) -> tuple[asyncio.Transport, _Answer]:
+        return await loop.create_connection(factory, parameters.get("hostaddr", place), port)
+
+    await _join(connect, parameters, far)
 
 
-async def _join(
-    streams: tuple[asyncio.StreamReader, asyncio.StreamWriter], parameters: dict[str, str], far: asyncio.Protocol
-) -> None:
+class _Answer(asyncio.Protocol):
+    """Takes the one byte that a server answers to the question whether it speaks TLS."""
+
+    def __init__(self) -> None:
+        self.byte: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def data_received(self, data: bytes) -> None:
+        if not self.byte.done():
+            self.byte.set_result(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.byte.done():
+            self.byte.set_exception(exc or EOFError("the connection was closed"))
+
+
+Open = Callable[[Callable[[], _Answer]], Awaitable[tuple[asyncio.Transport, _Answer]]]
+
+
+async def _join(open_connection: Open, parameters: dict[str, str], far: asyncio.Protocol) -> None:
+    """Connect a protocol to a server: encrypted, where the server can, or as the URL demands."""
     mode = parameters.get("sslmode", "prefer")
-    writer = streams[1]
+    transport, answer = await open_connection(_Answer)
     try:
         if mode not in ("disable", "allow") and not parameters["host"].startswith("/"):
-            await _encrypt(*streams, parameters, mode)
+            transport.write(TLS_REQUEST)
+            if await answer.byte == b"S":
+                context = _context(parameters, mode)
+                loop = asyncio.get_running_loop()
+                secure = await loop.start_tls(transport, far, context, server_hostname=parameters["host"])
+                assert secure is not None
+                far.connection_made(secure)
+                return
+            if mode != "prefer":
+                raise DatabaseUnreachableError(f"the database server speaks no TLS, and sslmode={mode} demands it")
     except BaseException:
-        writer.transport.abort()
+        transport.abort()
         raise
-    writer.transport.set_protocol(far)
-    far.connection_made(writer.transport)
-
-
-async def _encrypt(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parameters: dict[str, str], mode: str
-) -> None:
-    writer.write(TLS_REQUEST)
-    if await reader.readexactly(1) == b"S":
-        await writer.start_tls(_context(parameters, mode), server_hostname=parameters["host"])
-    elif mode != "prefer":
-        raise DatabaseUnreachableError(f"the database server does not speak TLS, and sslmode={mode} demands it")
+    transport.set_protocol(far)
+    far.connection_made(transport)
 
 
 def _context(parameters: dict[str, str], mode: str) -> ssl.SSLContext:

@@ -13,12 +13,12 @@ GROUP = "simmate_remote.checks"
 
 ORDER = (
     "here-ssh", "here-keys", "here-agent", "here-inventory", "here-python", "here-loopback", "here-runtime-folder",
-    "here-disk", "here-descriptors", "here-leftovers",
+    "here-disk", "here-descriptors", "here-database", "here-database-disk", "here-leftovers",
     "ssh-config", "name", "session",
     "tcp", "ssh-version", "host-key", "authentication",
     "login-shell", "max-sessions", "sftp",
-    "python", "versions", "forwarding", "home", "folder", "scratch", "runtime-folder", "clock", "logout", "limits",
-    "cores", "memory", "load", "gpus", "users", "login-node", "workers", "programs", "leftovers",
+    "python", "versions", "database", "forwarding", "home", "folder", "scratch", "runtime-folder", "clock", "logout",
+    "limits", "cores", "memory", "load", "gpus", "users", "login-node", "workers", "programs", "leftovers",
     "keeper", "round-trip", "throughput",
 )  # fmt: skip
 """The names of our own checks; they are an interface."""

