@@ -53,6 +53,7 @@ class Dialogue(asyncio.Protocol):
         self._words: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._successor: asyncio.Protocol | None = None
         self._lost = False
+        self._why_lost: Exception | None = None
 
     async def hear(self, expected: str) -> dict[str, Any]:
         """Wait for the host's next word.
@@ -159,6 +160,7 @@ class Dialogue(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = True
+        self._why_lost = exc
         if self._successor is not None:
             self._successor.connection_lost(exc)
         self._words.put_nowait(None)
@@ -172,12 +174,13 @@ class Dialogue(asyncio.Protocol):
     def _ended_early(self) -> Exception:
         assert self._transport is not None
         status = self._transport.get_extra_info("exit_status")
-        if status is None:
+        if status is None and self._why_lost is not None:
             return LinkLostError("the connection was lost while the keeper was being started", host=self._host)
         if status in CANNOT_BE_RUN:
             return self._no_python(f"{self._python} : ")
+        told = "no exit status" if status is None else f"exit status {status}"
         return ForbiddenByServerError(
-            f"the login works, but the command that starts the keeper ended at once (exit status {status})",
+            f"the login works, but the command that starts the keeper ended at once ({told})",
             host=self._host,
             meanwhile="nothing was started there",
             remedies=(Remedy(f"{self._ssh} /bin/sh -c true", "shows whether commands may be run there at all"),),
