@@ -21,6 +21,10 @@ PI = f"{EXAMPLES / 'pi.py'}:estimate"
 COMMAND = [sys.executable, "-c", "from simmate_remote.cli.app import main; main()"]
 
 
+# What a host does is shown over both kinds of it; what a command makes of that, with one.
+EMBEDDED_ONLY = pytest.mark.parametrize("box", ["embedded"], indirect=True)
+
+
 class Terminal:
     """Types command lines, in a folder whose inventory has the box, and keeps what they printed."""
 
@@ -99,6 +103,7 @@ def test_from_connect_to_disconnect(box: Box, terminal: Terminal) -> None:
     assert box.logins() == 2
 
 
+@EMBEDDED_ONLY
 def test_results_and_failures(terminal: Terminal, work: Callable[[str], str]) -> None:
     terminal("connect", "lab-box")
     places = ("lab-box", "serial")
@@ -133,7 +138,11 @@ def test_run_connects_by_itself_and_leaves_nothing(box: Box, terminal: Terminal)
     assert terminal.json("status") == []
 
 
-@pytest.mark.parametrize("connected", [True, False])
+@pytest.mark.parametrize(
+    ("box", "connected"),
+    [("embedded", True), ("embedded", False), pytest.param("lab", False, marks=pytest.mark.lab)],
+    indirect=["box"],
+)
 def test_ctrl_c_in_a_run(box: Box, terminal: Terminal, work: Callable[[str], str], connected: bool) -> None:
     if connected:
         terminal("connect", "lab-box")
@@ -145,7 +154,16 @@ def test_ctrl_c_in_a_run(box: Box, terminal: Terminal, work: Callable[[str], str
         assert_nothing_left(box)
 
 
-@pytest.mark.parametrize("step", ["logging in", "starting the keeper", "starting scheduler", "waiting for the workers"])
+@pytest.mark.parametrize(
+    ("box", "step"),
+    [
+        ("embedded", "logging in"),
+        pytest.param("lab", "starting the keeper", marks=pytest.mark.lab),
+        ("embedded", "starting scheduler"),
+        pytest.param("lab", "waiting for the workers", marks=pytest.mark.lab),
+    ],
+    indirect=["box"],
+)
 def test_ctrl_c_while_it_connects(box: Box, terminal: Terminal, step: str) -> None:
     ended = interrupt(["connect", "lab-box"], when=step)
     assert (ended.returncode, ended.stdout) == (130, "")
@@ -159,12 +177,14 @@ def test_foreground(box: Box, terminal: Terminal) -> None:
     assert_nothing_left(box)
 
 
+@EMBEDDED_ONLY
 def test_logs_follow_until_ctrl_c(terminal: Terminal) -> None:
     terminal("connect", "lab-box")
     ended = interrupt(["logs", "lab-box", "--follow"], when="Register worker", stream="stdout")
     assert (ended.returncode, ended.stderr) == (130, "")
 
 
+@EMBEDDED_ONLY
 def test_what_is_connected_stays_reachable_when_its_file_is_gone(terminal: Terminal, tmp_path: Path) -> None:
     terminal("connect", "lab-box")
     (tmp_path / "hosts" / "lab-box.yaml").unlink()

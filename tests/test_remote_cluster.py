@@ -145,8 +145,8 @@ def test_what_the_inventory_says_of_workers_arrives_byte_for_byte(box: Box) -> N
         assert client.submit(what_it_finds).result(timeout=30) == (VALUES, 2, {"scratch disk": 1.5})
 
 
-@pytest.mark.parametrize("folder", ['~/it\'s "odd"; $(touch never) größe', "~/-n"])
-def test_our_folder_may_have_any_name(box: Box, folder: str) -> None:
+def test_our_folder_may_have_any_name(box: Box) -> None:
+    folder = '~/-n it\'s "odd"; $(touch never) größe'
     with RemoteCluster(host_of(box, folder=folder, workers={"count": 1})) as cluster, Client(cluster) as client:
         assert client.submit(square, 2).result(timeout=30) == 4
     listed = box.run("ls ~").stdout
