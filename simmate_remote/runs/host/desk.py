@@ -33,6 +33,9 @@ from simmate_remote.runs.host.store import RunStore
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
+ERROR_LIMIT = 30.0
+"""Seconds for the client to hear of an error that the scheduler has told."""
+
 CANCEL_LIMIT = 30.0
 """Seconds for all workers to hear that a run is cancelled; one that does not answer is told by the folder."""
 
@@ -218,6 +221,7 @@ class Desk:
             self._interrupt(live, "its task was dropped")
             self.do(self._begin([live]))
         else:
+            live.failed = finish == "erred"
             self._settling[live.id] = live
             if self._settler is None or self._settler.done():
                 self._settler = asyncio.create_task(self._settle())
@@ -325,8 +329,11 @@ class Desk:
 
     async def _settle_without(self, live: Live, error: BaseException | None) -> None:
         """Decide what becomes of a run whose task has ended without an outcome."""
-        if error is None and live.future is not None and live.future.status == "error":
-            error = await live.future.exception()
+        future = live.future
+        if error is None and live.failed and future is not None:
+            # The client hears of it a moment later than the scheduler.
+            with contextlib.suppress(TimeoutError, asyncio.CancelledError):
+                error = await asyncio.wait_for(future.exception(), ERROR_LIMIT)
         if isinstance(error, KilledWorker) or error is None:
             # Dask has given it up; whether this was once too often is known in its folder.
             self._interrupt(live, "its worker died, or was lost")

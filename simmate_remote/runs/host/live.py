@@ -31,6 +31,7 @@ class Live:
         began: When that attempt began, by the host's clock.
         key: The key of its task.
         future: Its task, while there is one.
+        failed: Whether that has ended with an error, and not with an answer.
         progress: What its function has last reported.
         reports: What its tasks have last reported, by their keys.
         added: How many tasks of each name it has submitted.
@@ -48,6 +49,7 @@ class Live:
     began: float = 0.0
     key: str = ""
     future: Any = None
+    failed: bool = False
     progress: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     added: dict[str, int] = field(default_factory=dict)
