@@ -11,13 +11,14 @@ import typer
 from rich.pretty import pretty_repr
 
 from simmate_remote.cli.connection import connected
-from simmate_remote.cli.output import JsonOption, emit, err, note, out, plain, safe, warnings_as_notes
+from simmate_remote.cli.output import JsonOption, emit, emit_line, err, note, out, plain, safe, warnings_as_notes
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run_many import run_many
 from simmate_remote.errors import CodeDiffersWarning, SimmateRemoteError, error_to_dict
 from simmate_remote.inventory import load_host
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place
+from simmate_remote.workflows.run_handle import RunHandle
 from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.sets import parameter_sets
 from simmate_remote.workflows.target import load_target
@@ -46,6 +47,9 @@ def run(
         Path | None,
         typer.Option("--parameters", metavar="FILE", help="A YAML or JSON file with parameters by name."),
     ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Print the run's id as soon as the host has taken it, and do not wait.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Run a function or workflow of yours here or on a host, and print its result.
@@ -56,15 +60,18 @@ def run(
 
         simmate-remote run examples/pi.py:estimate --on lab-box
 
-    If nothing is connected to the host, this command connects, and ends everything there when it ends. Ctrl-C takes
-    the task back.
+    A run on a host is not lost, whatever ends in between: `simmate-remote runs` knows it. If nothing is connected to
+    the host, this command connects, and ends everything there when it ends. Ctrl-C takes the run back. With --detach
+    the connection stays, and so does the run.
     """
     host = None if on in HERE else load_host(on)
+    if detach and host is None:
+        raise typer.BadParameter("a run can be left to a host only, which --on names", param_hint="--detach")
     # With --json, stdout is for the one document, whatever the function and its module print.
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         target = load_target(function)
         sets = parameter_sets(target, parameters or [], parameters_file)
-        place = connected(host) if host else contextlib.nullcontext(HERE[on])
+        place = connected(host, stay=detach) if host else contextlib.nullcontext(HERE[on])
         with place as where, warnings_as_notes(CodeDiffersWarning):
             if len(sets) > 1:
                 outcomes = run_many(target, sets, where, host.name if host else None)
@@ -78,10 +85,18 @@ def run(
                     except KeyboardInterrupt:
                         note(f"{target.name} is taken back; if it runs already, Python cannot stop it before its end")
                         raise
-    if len(sets) > 1:
+    if detach:
+        _show_started(handles, on, as_json)
+    elif len(sets) > 1:
         _show_many(outcomes, sets, on, as_json)
     else:
         _show(outcome, target.name, on, as_json)
+
+
+def _show_started(handles: list[RunHandle[Any]], on: str, as_json: bool) -> None:
+    for handle in handles:
+        emit_line({"id": handle.id, "on": on, "folder": handle.folder}, human=handle.id, as_json=as_json)
+    note(f"next:      simmate-remote runs show {handles[0].id}")
 
 
 def _show(outcome: RunOutcome, name: str, on: str, as_json: bool) -> None:

@@ -63,6 +63,26 @@ class Desk:
         self._caller: Caller | None = None
         self._watching: asyncio.Task[None] | None = None
         self._lasts = False
+        self._successor: Desk | None = None
+
+    @property
+    def name(self) -> str:
+        """What the user calls the host."""
+        return self.host.name
+
+    def again(self) -> Desk:
+        """Give the desk that is there now, after the connection to this one has ended.
+
+        Raises:
+            NoSessionError: Nothing is connected to the host.
+        """
+        if self.ended is None:
+            return self
+        if self._successor is None:
+            successor = Desk(self.host)
+            successor.open(start=False)
+            self._successor = successor
+        return self._successor.again()
 
     def open(
         self,
@@ -135,9 +155,15 @@ class Desk:
         """The address of the host's dashboard on this machine."""
         return str(background.do(self._living_session().access())["dashboard"])
 
-    def close(self) -> None:
-        """Let go of it; what runs there goes on, if anything does."""
-        background.do(self._close())
+    def close(self, *, stay: bool = False) -> None:
+        """Let go of it; what runs there goes on, if anything does.
+
+        Args:
+            stay: Whether a session that was made for this stays in any case.
+        """
+        if self._successor is not None:
+            self._successor.close()
+        background.do(self._close(stay))
 
     # In the other thread
 
@@ -243,13 +269,13 @@ class Desk:
         except KeeperError as error:
             raise await self._reason(error) from error
 
-    async def _close(self) -> None:
+    async def _close(self, stay: bool = False) -> None:
         if self._session is None:
             return
         session, self._session = self._session, None
         if self._watching is not None:
             self._watching.cancel()
-        if self.made_session and not session.gone:
+        if self.made_session and not session.gone and not (stay and self._lasts):
             with contextlib.suppress(SimmateRemoteError, TimeoutError):
                 async with asyncio.timeout(PATIENCE_FOR_LEAVING):
                     if not self._lasts or not (await self._call("describe", {}))["unfinished"]:

@@ -104,7 +104,7 @@ def execute(call: Call) -> Answer:
     name = str(worker.name)
     folder = Path(worker.local_directory, f"call-{call.key}")
     home = RunFolder(Path(call.home)) if call.home else None
-    with running(call.run, home) as one:
+    with running(call.run, home, call.label) as one:
         return _execute(call, one, name, folder)
 
 

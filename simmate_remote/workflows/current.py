@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -24,14 +25,17 @@ class Running:
     Args:
         run: The run that it belongs to: a workflow's own call, or one of its tasks.
         home: That run's folder, if it has one.
+        part: Which part of the run it is, as people call it; empty: the run itself.
 
     Attributes:
         cancelled: Set when nobody wants the result any more: long work of its own looks at it, and stops.
     """
 
-    def __init__(self, run: str, home: RunFolder | None = None) -> None:
+    def __init__(self, run: str, home: RunFolder | None = None, part: str = "") -> None:
         self.run = run
         self.home = home
+        self._part = part.replace(" ", "-")
+        self._taken: set[Path] = set()
         self.cancelled = threading.Event()
         self._printed: list[str] = []
         self._size = 0
@@ -40,8 +44,23 @@ class Running:
 
     @property
     def folder(self) -> Path:
-        """Where its own files go: a folder of the run's on the host, where it has one; otherwise the current folder."""
-        return self.home.files if self.home is not None else Path.cwd()
+        """Where its own files go: a folder of the run's on the host, where it has one; otherwise the current folder.
+
+        It is the same in each attempt, so what an earlier one has left there can be gone on with.
+        """
+        if self.home is None:
+            return Path.cwd()
+        folder = self.home.files / self._part
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder
+
+    def take_folder(self, name: str, fits: Callable[[Path], bool]) -> Path:
+        """Give a folder for one of several things of a name: the first that fits, and that nothing else has taken."""
+        candidates = (self.folder / f"{name}-{number}" for number in itertools.count(1))
+        with _lock:
+            found = next(each for each in candidates if each not in self._taken and fits(each))
+            self._taken.add(found)
+        return found
 
     def count(self, name: str) -> int:
         """Count one more of a name among what this call has started, and give its number."""
@@ -80,14 +99,15 @@ def current() -> Running | None:
 
 
 @contextmanager
-def running(run: str, home: RunFolder | None = None) -> Iterator[Running]:
+def running(run: str, home: RunFolder | None = None, part: str = "") -> Iterator[Running]:
     """Be a call of a run for the time of a block.
 
     Args:
         run: The run.
         home: Its folder, if it has one.
+        part: Which part of it this is; empty: the run itself.
     """
-    one = Running(run, home)
+    one = Running(run, home, part)
     with _lock:
         _all.add(one)
         _listen()

@@ -26,6 +26,13 @@ _STATES: dict[str, State] = {"queued": "waiting", "interrupted": "waiting", "run
 class RunDesk(Protocol):
     """A host's desk, as :class:`simmate_remote.session.desk.Desk` is."""
 
+    @property
+    def name(self) -> str:
+        """What the user calls the host."""
+
+    def again(self) -> RunDesk:
+        """Give the desk that is there now, after the connection to this one has ended."""
+
     def call(self, name: str, /, **arguments: Any) -> Any:
         """Ask it something."""
 
@@ -47,19 +54,17 @@ class DeskWatch:
     Args:
         desk: The desk.
         ids: The runs'.
-        host: What the user calls the host.
-        again: Gives the host's desk once more, after this one has gone.
 
     Attributes:
         desk: The desk.
+        host: What the user calls the host.
         news: Set whenever there is something new.
     """
 
-    def __init__(self, desk: RunDesk, ids: Iterable[str], host: str, again: Callable[[], RunDesk]) -> None:
+    def __init__(self, desk: RunDesk, ids: Iterable[str]) -> None:
         self.desk = desk
-        self.host = host
+        self.host = desk.name
         self.news = threading.Event()
-        self._again = again
         self._unfinished = set(ids)
         self._states: dict[str, Ended] = {}
         self._endings: dict[str, dict[str, Any]] = {}
@@ -142,7 +147,7 @@ class DeskWatch:
             gone, unfinished = self._gone, bool(self._unfinished)
         if gone is None or not unfinished:
             return
-        self.desk = self._again()
+        self.desk = self.desk.again()
         with self._changed:
             self._gone, self._listening = None, None
         self._begin()

@@ -7,7 +7,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, TypeAlias
 
 from distributed import Client, get_client
@@ -53,9 +52,9 @@ def start(
         return [_run_here(target, parameters) for parameters in sets]
     else:
         if isinstance(on, str) and on != "local":
-            return list(start_at_desk(target, sets, _connections.desk(on), on))
+            return list(start_at_desk(target, sets, _connections.desk(on)))
         if isinstance(on, RunDesk):
-            return list(start_at_desk(target, sets, on, host or ""))
+            return list(start_at_desk(target, sets, on))
         client, host = _connections.client(on, host)
     # All are packed before the first is sent: one that cannot be sent is refused before anything has begun.
     prepared = _parts(target, sets) if part else [prepare(target, parameters) for parameters in sets]
@@ -65,14 +64,13 @@ def start(
     return [ClusterHandle(target.name, each, each.submit(client), host, watch) for each in prepared]
 
 
-def start_at_desk(target: Target, sets: Sequence[dict[str, Any]], desk: RunDesk, host: str) -> list[RunHandle[Any]]:
+def start_at_desk(target: Target, sets: Sequence[dict[str, Any]], desk: RunDesk) -> list[RunHandle[Any]]:
     """Start durable runs of a target on a host, one for each set of parameters.
 
     Args:
         target: What to run.
         sets: Checked parameters, by name.
         desk: The host's.
-        host: The host's name.
 
     Raises:
         SimmateRemoteError: They could not be sent, or were not taken.
@@ -83,10 +81,10 @@ def start_at_desk(target: Target, sets: Sequence[dict[str, Any]], desk: RunDesk,
     if not written:
         return []
     if (installed := prepared[0].installed) is not None:
-        check_agreement(desk, installed, host)
+        check_agreement(desk, installed, desk.name)
     blobs = {digest: content for _, own in written for digest, content in own.items()}
     folders = desk.create((spec for spec, _ in written), blobs)
-    watch = DeskWatch(desk, folders, host, partial(_connections.desk, host, start=False))
+    watch = DeskWatch(desk, folders)
     return [
         RunHandle(target.name, spec.id, folders[spec.id], each.code, watch)
         for (spec, _), each in zip(written, prepared, strict=True)
@@ -138,13 +136,8 @@ class _Connections:
                 )
         return known, host
 
-    def desk(self, host: str, *, start: bool = True) -> RunDesk:
-        """Give the desk of a host.
-
-        Args:
-            host: Its name.
-            start: Whether to connect to the host if nothing is connected to it.
-        """
+    def desk(self, host: str) -> RunDesk:
+        """Give the desk of a host, by its name."""
         # Here and not above: on the host, where this module is imported too, there is no session.
         from simmate_remote.inventory import load_host
         from simmate_remote.session.desk import Desk
@@ -153,7 +146,7 @@ class _Connections:
             known: Desk | None = self._desks.get(host)
             if known is None or known.ended is not None:
                 known = Desk(load_host(host))
-                known.open(start=start)
+                known.open()
                 self._desks[host] = known
                 self._stack.callback(known.close)
         return known

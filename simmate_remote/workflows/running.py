@@ -57,7 +57,7 @@ def run_target(
         ClusterError: The cluster could not take in the code, or failed in another way.
     """
     if isinstance(place, RunDesk):
-        return _run_at_desk(target, parameters, place, host, on_update, tasks, patience)
+        return _run_at_desk(target, parameters, place, on_update, tasks, patience)
     prepared = prepare(target, parameters, here=place == "serial")
     with open_place(place) as client:
         prepared.ship(client, host)
@@ -77,13 +77,12 @@ def _run_at_desk(
     target: Target,
     parameters: Mapping[str, Any],
     desk: RunDesk,
-    host: str | None,
     on_update: Callable[[Update], None] | None,
     tasks: RunTasks | None,
     patience: float | None,
 ) -> RunOutcome:
     """Run it as a durable run, which is taken back only by whoever waits for it here."""
-    handle = start_at_desk(target, [dict(parameters)], desk, host or "")[0]
+    handle = start_at_desk(target, [dict(parameters)], desk)[0]
     shown: Update | None = None
     alone_since: float | None = None
     try:
@@ -98,7 +97,7 @@ def _run_at_desk(
             alone_since = (alone_since or time.monotonic()) if update.state == "no worker" else None
             if alone_since and patience is not None and time.monotonic() - alone_since > patience:
                 handle.cancel()
-                raise no_worker(host, patience)
+                raise no_worker(desk.name, patience)
             handle.wait_for_news(_SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
         handle.cancel()

@@ -125,6 +125,7 @@ class DeskService(Caller):
             "time": time.time(),
             "version": __version__,
             "unfinished": len(desk.live),
+            "pid": os.getpid(),
         }
 
     async def missing(self, digests: list[str]) -> list[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
 from simmate_remote.errors import FolderNotEmptyError, TaskError
+from simmate_remote.workflows.current import current
 from simmate_remote.workflows.shell.declaration import Declaration
 from simmate_remote.workflows.shell.own_folder import own_folder
 from simmate_remote.workflows.shell.programs import FULL
@@ -16,19 +18,26 @@ from simmate_remote.workflows.shell.record import Record
 Entry = Literal["new", "continued", "changed", "finished"]
 
 
-def make_folder(wanted: Path | str | None, task: str) -> Path:
-    """Make a task's folder.
+def make_folder(wanted: Path | str | None, task: str, fits: Callable[[Path], bool]) -> Path:
+    """Make a task's folder; of a run that has a folder, it is below that.
 
     Args:
-        wanted: Where; None: a new one in the current folder.
+        wanted: Where; None: a new one, or of a run that is begun again, the one that it had before.
         task: The task's name.
+        fits: Says whether a folder is a new one, or of this task with these parameters.
 
     Raises:
         TaskError: It cannot be made.
         OSError: The disk is full.
     """
-    folder = Path(wanted).expanduser() if wanted is not None else Path(f"{task.lower()}-{secrets.token_hex(4)}")
-    folder = Path(os.path.abspath(folder))
+    run = current()
+    if wanted is None:
+        folder = Path(f"{task.lower()}-{secrets.token_hex(4)}")
+        if run is not None and run.home is not None:
+            folder = run.take_folder(task.lower(), fits)
+    else:
+        folder = Path(wanted).expanduser()
+    folder = Path(os.path.abspath(run.folder / folder if run is not None else folder))
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -89,7 +90,7 @@ class Performance:
         find_command(self._declared.command[0], {**os.environ, **self._declared.environment})
         digests = digests_of(self._values)
         try:
-            self._folder = make_folder(self._wanted, self._declared.name)
+            self._folder = make_folder(self._wanted, self._declared.name, partial(self._fits, digests))
             refuse_foreign(self._folder, self._declared)
             own_folder(self._folder).mkdir(mode=0o700, exist_ok=True)
             with FolderLock(own_folder(self._folder) / "lock", self._folder, MARK) as lock:
@@ -114,6 +115,11 @@ class Performance:
             in_program=self._in_program,
             ran=entry != "finished",
         )
+
+    def _fits(self, digests: dict[str, str], folder: Path) -> bool:
+        record = read_record(folder)
+        fits = record is not None and record.task == self._declared.path and record.parameters == digests
+        return fits or not folder.exists()
 
     def _perform(self, entry: Entry, digests: dict[str, str], lock: FolderLock) -> Any:
         if entry == "finished":

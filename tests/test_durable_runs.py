@@ -1,0 +1,264 @@
+"""Runs on a host: whatever dies in between, each ends once, and whoever waits learns what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simmate_remote.errors import (
+    KeeperGoneError,
+    NoSessionError,
+    RunCancelledError,
+    SchedulerError,
+    SessionStoppedError,
+    WorkflowError,
+)
+from simmate_remote.inventory import Host
+from simmate_remote.inventory.host_file import read_host
+from simmate_remote.session.desk import Desk
+from simmate_remote.session.join import join
+from simmate_remote.workflows.run_handle import RunHandle
+from tests.boxes import Box
+from tests.hosts import end_session, host_of, session_pid, wait_until
+
+CODE = """
+from pathlib import Path
+import os, signal, sys, threading
+
+from simmate_remote import report_progress, workflow
+from simmate_remote.workflows import ShellTask
+from simmate_remote.workflows.current import current
+
+
+@workflow
+def double(number: int) -> int:
+    print("doubling", number)
+    return 2 * number
+
+
+@workflow
+def wait(name: str = "go") -> str:
+    folder = current().folder
+    report_progress(1, 2, "waiting")
+    (folder / f"began-{len(list(folder.glob('began-*')))}").touch()
+    while not (folder / name).exists():
+        if current().cancelled.wait(0.02):
+            return "cancelled"
+    return "went"
+
+
+@workflow
+def die_first(times: int) -> int:
+    folder = current().folder
+    number = len(list(folder.glob("attempt-*"))) + 1
+    (folder / f"attempt-{number}").touch()
+    if number <= times:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+@workflow
+def large(size: int) -> bytes:
+    return b"x" * size
+
+
+@workflow
+def not_here() -> object:
+    import there_only
+    return there_only.Thing()
+
+
+class Counted(ShellTask[int]):
+    command = ("sh", "-c", "echo x >> count; sleep 0.2")
+
+    def workup(self, folder: Path) -> int:
+        return len((folder / "count").read_text().split())
+
+
+@workflow
+def program_then_death() -> list[object]:
+    done = Counted().run()
+    folder = current().folder
+    if not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return [done, sorted(each.name for each in folder.iterdir())]
+
+
+@workflow
+def sleep() -> int:
+    return ShellTask(command="sleep 8712399").run()
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    (tmp_path / "durables.py").write_text(textwrap.dedent(CODE))
+    (tmp_path / "there_only.py").write_text("class Thing:\n    pass\n")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    yield importlib.import_module("durables")
+    for name in ("durables", "there_only"):
+        sys.modules.pop(name, None)
+
+
+@contextlib.contextmanager
+def desk_of(host: Host) -> Iterator[Desk]:
+    desk = Desk(host)
+    desk.open()
+    try:
+        yield desk
+    finally:
+        desk.close()
+
+
+def connect(host: Host) -> None:
+    """Do what `simmate-remote connect` does."""
+
+    async def connected() -> None:
+        (await join(host, lasting=True)).close()
+
+    asyncio.run(connected())
+
+
+def began(box: Box, handle: RunHandle[Any], number: int = 0) -> bool:
+    return box.run(f"test -e {handle.folder}/files/began-{number}").returncode == 0
+
+
+def go(box: Box, handle: RunHandle[Any]) -> None:
+    assert box.run(f"touch {handle.folder}/files/go").returncode == 0
+
+
+def pids(box: Box, what: str) -> list[int]:
+    return [pid for pid, argv in box.processes() if what in " ".join(argv)]
+
+
+def test_runs_and_what_their_handles_know(box: Box, code: Any) -> None:
+    host = host_of(box)
+    with desk_of(host) as desk:
+        handles = code.double.map([{"number": number} for number in range(5)], on=desk)
+        assert [handle.result(60) for handle in handles] == [0, 2, 4, 6, 8]
+        assert handles[3].logs() == "doubling 3\n"
+        assert {handle.folder for handle in handles} == {f"{Path(handles[0].folder).parent}/{h.id}" for h in handles}
+        assert code.large.submit(on=desk, size=1_000_000).result(60) == b"x" * 1_000_000
+        waits = code.wait.submit(on=desk)
+        wait_until(lambda: began(box, waits), 20, "it began")
+        wait_until(lambda: bool(waits.progress.text == "waiting"), 10, "its progress came")
+        assert waits.status == "running"
+        with pytest.raises(TimeoutError, match="it goes on"):
+            waits.outcome(0.01)
+        waits.cancel()
+        for _ in range(2):
+            with pytest.raises(RunCancelledError):
+                waits.result(30)
+        assert waits.status == "cancelled"
+    wait_until(lambda: not box.processes(), 20, "everything on the host ended, since nothing was unfinished")
+
+
+def test_a_result_that_cannot_be_understood_here_is_kept_and_named(
+    box: Box, code: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with desk_of(host_of(box)) as desk:
+        handle = code.not_here.submit(on=desk)
+        (tmp_path / "there_only.py").unlink()
+        sys.modules.pop("there_only", None)
+        importlib.invalidate_caches()
+        with pytest.raises(WorkflowError, match="cannot be understood here") as caught:
+            handle.result(60)
+        assert handle.folder in str(caught.value)
+        assert box.run(f"test -s {handle.folder}/outcome.json").returncode == 0
+
+
+@pytest.mark.parametrize("what", ["scheduler", "guardian", "session"])
+def test_a_run_survives_the_death_of_what_it_needs(box: Box, code: Any, what: str) -> None:
+    host = host_of(box)
+    with desk_of(host) as desk:
+        handle = code.wait.submit(on=desk)
+        wait_until(lambda: began(box, handle), 20, "it began")
+        if what == "session":
+            os.kill(session_pid(host), signal.SIGKILL)
+        else:
+            for pid in [desk.call("describe")["pid"]] if what == "scheduler" else pids(box, what):
+                box.kill(pid, signal.SIGKILL)
+        kinds = {"scheduler": SchedulerError, "guardian": KeeperGoneError, "session": SessionStoppedError}
+        with pytest.raises(kinds[what], match="is not lost") as caught:
+            handle.result(30)
+        assert "simmate-remote connect lab-box" in str(caught.value)
+        if what != "session":
+            wait_until(lambda: not box.processes(), 20, "everything on the host ended")
+            with pytest.raises(NoSessionError):
+                handle.result(1)
+        connect(host)
+        number = int(what != "session")
+        wait_until(lambda: began(box, handle, number), 20, "it goes on, or began again")
+        go(box, handle)
+        outcome = handle.outcome(30)
+        assert (outcome.result, outcome.attempts) == ("went", number + 1)
+    end_session(host)
+
+
+def test_workers_that_die_are_attempts(box: Box, code: Any) -> None:
+    with desk_of(host_of(box)) as desk:
+        outcome = code.die_first.submit(on=desk, times=2).outcome(60)
+        assert (outcome.result, outcome.attempts) == (3, 3)
+
+
+def test_a_second_attempt_finds_what_the_first_has_finished(box: Box, code: Any) -> None:
+    with desk_of(host_of(box)) as desk:
+        outcome = code.program_then_death.submit(on=desk).outcome(60)
+        assert (outcome.result, outcome.attempts) == ([1, ["counted-1", "died"]], 2)
+
+
+def test_what_waits_while_the_link_is_down_comes_when_it_is_back(box: Box, code: Any) -> None:
+    with desk_of(host_of(box)) as desk:
+        handle = code.wait.submit(on=desk)
+        wait_until(lambda: began(box, handle), 20, "it began")
+        box.cut()
+        go(box, handle)
+        assert handle.result(60) == "went"
+
+
+SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import durables
+handle = durables.wait.submit(on="lab-box")
+print(handle.id, handle.folder, flush=True)
+"""
+
+
+def test_a_run_goes_on_when_its_program_has_ended(box: Box, code: Any, tmp_path: Path) -> None:
+    host = read_host(box.inventory(tmp_path / "hosts"))
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path)],
+        env={**os.environ, "SIMMATE_REMOTE_HOSTS": str(tmp_path / "hosts")},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=50,
+    )
+    run, folder = done.stdout.split()
+    with desk_of(host) as desk:
+        assert desk.call("status", ids=[run])[run]["state"] in ("queued", "running")
+        wait_until(lambda: box.run(f"test -e {folder}/files/began-0").returncode == 0, 20, "it began")
+        box.run(f"touch {folder}/files/go")
+        assert desk.call("outcome", id=run)["plain"] == "went"
+    end_session(host)
+
+
+def test_a_cancelled_run_ends_its_programs(box: Box, code: Any) -> None:
+    with desk_of(host_of(box)) as desk:
+        handle = code.sleep.submit(on=desk)
+        wait_until(lambda: bool(pids(box, "8712399")), 20, "its program runs")
+        handle.cancel()
+        wait_until(lambda: not pids(box, "8712399"), 20, "its program ended")
