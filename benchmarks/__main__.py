@@ -18,6 +18,7 @@ from benchmarks import (
     calls,
     cold_connect,
     doctor,
+    durable,
     files,
     idle,
     lab_host,
@@ -52,6 +53,7 @@ BENCHMARKS: dict[str, Callable[[Lab, int], Sequence[Comparison | Figure]]] = {
     "doctor": doctor.measure,
     "setup": setup.measure,
     "workflows": workflows.measure,
+    "durable": durable.measure,
     "runs-list": runs_list.measure,
 }
 

@@ -16,8 +16,10 @@ from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run_many import run_many
 from simmate_remote.errors import CodeDiffersWarning, SimmateRemoteError, error_to_dict
 from simmate_remote.inventory import load_host
+from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place
+from simmate_remote.workflows.resources import start_at_desk
 from simmate_remote.workflows.run_handle import RunHandle
 from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.sets import parameter_sets
@@ -73,7 +75,9 @@ def run(
         sets = parameter_sets(target, parameters or [], parameters_file)
         place = connected(host, stay=detach) if host else contextlib.nullcontext(HERE[on])
         with place as where, warnings_as_notes(CodeDiffersWarning):
-            if len(sets) > 1:
+            if detach and isinstance(where, RunDesk):
+                handles = start_at_desk(target, sets, where)
+            elif len(sets) > 1:
                 outcomes = run_many(target, sets, where, host.name if host else None)
             else:
                 with RunProgress(target.name, live=on != "serial") as progress:
