@@ -1,4 +1,4 @@
-"""What it costs that a run on a host is durable, beside a bare task of Dask's, at 10,000 at once; and its memory here."""
+"""What it costs that a run on a host is durable, beside a bare task, at 10,000 at once; and its memory here."""
 
 from __future__ import annotations
 
