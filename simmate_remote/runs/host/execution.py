@@ -77,7 +77,7 @@ def execute_run(path: str, round_: int) -> str:
     folder = RunFolder(Path(path))
     spec = folder.spec()
     with _alone(folder, round_) as alone:
-        if not alone or (ended := _ended(folder, round_)):
+        if not alone or _ended(folder, round_):
             return _ended(folder, round_) or "cancelled"
         worker = get_worker()
         attempt = folder.attempts() + 1
@@ -98,12 +98,10 @@ def execute_run(path: str, round_: int) -> str:
         # Dask puts the worker's address into what a worker tells, as ``worker``.
         worker.log_event(TOPIC, {**about, "name": about["worker"]})
         outcome, result = perform(folder, spec, attempt, round_, str(worker.name))
-        _write(folder, outcome, round_, result)
+        written = _write(folder, outcome, round_, result)
         with contextlib.suppress(OSError):  # for people; what counts is written
             folder.note_attempt(attempt, {**about, "ended": outcome.ended, "how": outcome.state})
-        ended = _ended(folder, round_)
-        assert ended
-        return ended
+        return outcome.state if written else _ended(folder, round_) or "cancelled"
 
 
 def perform(folder: RunFolder, spec: Spec, attempt: int, round_: int, worker: str) -> tuple[RunOutcome, bytes | None]:
@@ -192,12 +190,12 @@ def _ended(folder: RunFolder, round_: int) -> State | None:
     return outcome.state if outcome else None
 
 
-def _write(folder: RunFolder, outcome: RunOutcome, round_: int, result: bytes | None) -> None:
-    """Write the outcome; on a full disk, wait for space, and say at least that there was none."""
+def _write(folder: RunFolder, outcome: RunOutcome, round_: int, result: bytes | None) -> bool:
+    """Write the outcome, and give whether it is the run's; on a full disk, wait for space."""
     deadline = time.monotonic() + PATIENCE_WITH_DISK
     while True:
         try:
-            folder.write_outcome(outcome, round_, result)
+            return folder.write_outcome(outcome, round_, result)
         except FileNotFoundError as error:
             raise RunNotFoundError(
                 f"the folder of the run {folder.id} was removed while it ran: {folder.path}"
@@ -206,11 +204,9 @@ def _write(folder: RunFolder, outcome: RunOutcome, round_: int, result: bytes | 
             if error.errno not in FULL:
                 raise RunError(f"the outcome of the run {folder.id} cannot be written: {error}") from error
             if folder.has_outcome(round_) or folder.is_cancelled(round_):
-                return
+                return False
             if time.monotonic() > deadline:
                 raise
-        else:
-            return
         threading.Event().wait(LOOK)
 
 

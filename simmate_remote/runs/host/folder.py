@@ -125,14 +125,13 @@ class RunFolder:
         It is for people, and for the count: only the lock says who is at work.
         """
         folder = self.path / "attempts"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        arriving = folder / f".{number}"
-        fd = os.open(arriving, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        if number == 1:
+            folder.mkdir(mode=0o700, exist_ok=True)
+        fd = os.open(folder / f"{number}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
             write_all(fd, json.dumps(about).encode() + b"\n")
         finally:
             os.close(fd)
-        arriving.replace(folder / f"{number}.json")
 
     def attempt(self, number: int) -> dict[str, Any]:
         """Read what was written down of an attempt; nothing if that cannot be read."""

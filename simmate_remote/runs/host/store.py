@@ -29,7 +29,8 @@ class RunStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.blobs = path / "blobs"
-        self.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self.blobs.is_dir():
+            self.blobs.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     @property
     def journal(self) -> Journal:
