@@ -17,6 +17,7 @@ from benchmarks import (
     adopt,
     calls,
     cold_connect,
+    database,
     doctor,
     durable,
     files,
@@ -55,6 +56,7 @@ BENCHMARKS: dict[str, Callable[[Lab, int], Sequence[Comparison | Figure]]] = {
     "workflows": workflows.measure,
     "durable": durable.measure,
     "runs-list": runs_list.measure,
+    "database": database.measure,
 }
 
 

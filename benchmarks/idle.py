@@ -35,16 +35,16 @@ def measure(lab: Lab, runs: int) -> list[Figure]:
         after = [_processor_seconds(each) for each in (session, keeper)]
         used = [100 * (late - early) / PERIOD for early, late in zip(before, after, strict=True)]
         return [
-            Figure("idle session process, memory", _memory(session), "MB", at_most=100),
+            Figure("idle session process, memory", memory(session), "MB", at_most=100),
             Figure("idle session process, of a core", used[0], "%", at_most=0.2),
-            Figure("idle keeper and its guardian, memory", _memory(keeper), "MB", at_most=25),
+            Figure("idle keeper and its guardian, memory", memory(keeper), "MB", at_most=25),
             Figure("idle keeper and its guardian, of a core", used[1], "%", at_most=0.2),
         ]
     finally:
         end_session(host)
 
 
-def _memory(pids: Iterable[int]) -> float:
+def memory(pids: Iterable[int]) -> float:
     """Add up what is resident of processes in MB, what several share divided among them: ``Pss``, proc(5)."""
     lines = [line.split() for pid in pids for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()]
     return sum(int(line[1]) for line in lines if line[0] == "Pss:") * 1024 / 1e6
