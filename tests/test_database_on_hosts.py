@@ -56,6 +56,7 @@ def test_a_worker_writes_rows_through_outages_and_restarts(box: Box, table: None
         try:
             assert supervisor_of(place) is None
             assert lab.client.submit(write_row, 1).result(timeout=40) == 1
+            assert lab.database is database.engine
             box.cut()
             assert lab.client.submit(write_row, 2).result(timeout=50) == 2
             os.kill(server_of(place), signal.SIGKILL)

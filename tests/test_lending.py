@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import socketserver
+import struct
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +14,14 @@ from pathlib import Path
 import pytest
 
 from simmate_remote import connect
+from simmate_remote.database.dialling import refuse
+from simmate_remote.database.gateway import listen
 from simmate_remote.errors import KeeperError, StreamResetError
 from simmate_remote.inventory import Host
+from simmate_remote.keeper.host.lending import Loans
 from simmate_remote.session.client import find
 from simmate_remote.session.lending import Lendings
+from simmate_remote.streams.conversation import Conversation
 from tests.boxes import Box
 from tests.hosts import end_session, host_of, travels
 
@@ -83,3 +89,36 @@ async def test_what_is_lent_and_gone_is_said(user_folders: Path) -> None:
     lendings.add("shout", str(user_folders / "nobody"))
     with pytest.raises(StreamResetError, match="does not answer"):
         await lendings.accept("shout")
+
+
+async def test_a_folder_leads_to_what_was_lent_last_and_to_what_is_left(tmp_path: Path) -> None:
+    first, second = Loans(tmp_path), Loans(tmp_path)
+    paths = [
+        await loans.take_folder(Conversation(first=False), "database", {"who": name}, "socket")
+        for loans, name in ((first, "first"), (second, "second"))
+    ]
+    assert paths == [str(tmp_path / "database")] * 2
+    assert (tmp_path / "database/who").read_text() == "second"
+    assert (tmp_path / "database/who").stat().st_mode & 0o777 == 0o600
+    second.give_back()
+    assert (tmp_path / "database/who").read_text() == "first"
+    assert (tmp_path / "database/socket").is_socket()
+    first.give_back()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("first_packet", [b"", struct.pack("!II", 8, 80877103)], ids=["plain", "asks for TLS"])
+async def test_a_refusal_is_read_as_a_servers_own_words(tmp_path: Path, first_packet: bytes) -> None:
+    async def dial() -> asyncio.Protocol:
+        return await refuse("there is no database today")
+
+    async with await listen(tmp_path / "socket", dial):
+        reader, writer = await asyncio.open_unix_connection(tmp_path / "socket")
+        writer.write(first_packet + struct.pack("!II", 8, 196608))
+        answer = await asyncio.wait_for(reader.read(), 10)
+        writer.close()
+        await writer.wait_closed()
+        for _ in range(10):  # until each side of the splice has heard of it
+            await asyncio.sleep(0)
+    assert answer.removeprefix(b"N").startswith(b"E")
+    assert b"Mthere is no database today\0" in answer

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from simmate_remote.database.configuration import Configuration
 from simmate_remote.database.embedded.place import DATABASE, USER, Place
 from simmate_remote.database.embedded.server import Hold, ensure
-from simmate_remote.database.through_host import way_through
 from simmate_remote.database.url import TLS, find_password, parameters_of
 from simmate_remote.errors import (
     DatabaseConfigurationError,
@@ -62,6 +61,9 @@ def way_of(configuration: Configuration) -> dict[str, str]:
     if (password := find_password(said)) is not None:
         said["password"] = password
     if configuration.host is not None:
+        # Here and not above: it imports pydantic, which a short command does without.
+        from simmate_remote.database.through_host import way_through
+
         # How it is encrypted is the affair of the session, which holds the way.
         said = {name: text for name, text in said.items() if name not in ("port", "hostaddr", *TLS)}
         said["host"] = str(way_through(configuration).parent)

@@ -14,7 +14,6 @@ from pathlib import Path
 from simmate_remote.database.configuration import Configuration
 from simmate_remote.database.embedded.place import SOCKET, Place
 from simmate_remote.database.embedded.server import Hold, ensure
-from simmate_remote.database.through_host import way_through
 from simmate_remote.database.url import parameters_of, without_password
 from simmate_remote.errors import DatabaseUnreachableError, SimmateRemoteError
 from simmate_remote.streams.splice import Splice, splice
@@ -43,6 +42,9 @@ async def dial(configuration: Configuration) -> asyncio.Protocol:
         near, far = splice()
         async with asyncio.timeout(TIMEOUT):
             if configuration.host is not None:
+                # Here and not above: it imports pydantic, which a session, and a short command, do without.
+                from simmate_remote.database.through_host import way_through
+
                 await asyncio.get_running_loop().create_unix_connection(lambda: far, str(way_through(configuration)))
             else:
                 await _dial_server(parameters_of(configuration.url), far)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from distributed import Client
 
 from simmate_remote.inventory import Host
 from simmate_remote.link import Ask
 from simmate_remote.session.remote_cluster import RemoteCluster
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 class Connection(contextlib.AbstractContextManager["Connection"]):
@@ -28,6 +31,13 @@ class Connection(contextlib.AbstractContextManager["Connection"]):
     def dashboard_link(self) -> str:
         """The dashboard's address on this machine, for a browser of this machine."""
         return self.cluster.dashboard_link
+
+    @property
+    def database(self) -> Engine:
+        """The database that workers there use, too: :data:`simmate_remote.database.engine`."""
+        from simmate_remote import database
+
+        return database.engine
 
     def close(self) -> None:
         """Let go of the session."""

@@ -18,6 +18,7 @@ class Splice(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.early: list[bytes] = []
         self.end_early = False
+        self.ended = False
         self.over = False
         self.broken = False
 
@@ -33,7 +34,7 @@ class Splice(asyncio.Protocol):
             self._follow_the_other()
             return
         if self.end_early:
-            self.transport.write_eof()
+            _write_eof(self.transport)
         self.other.transport.resume_reading()
 
     def data_received(self, data: bytes) -> None:
@@ -46,11 +47,17 @@ class Splice(asyncio.Protocol):
             target.write(data)
 
     def eof_received(self) -> bool:
+        self.ended = True
         target = self.other.transport
         if target is None:
             self.other.end_early = True
         elif not target.is_closing():
-            target.write_eof()
+            _write_eof(target)
+            if self.other.ended:
+                # Nothing more can come either way, and a socket of asyncio's does not close for that.
+                target.close()
+                assert self.transport is not None
+                self.transport.close()
         return True
 
     def pause_writing(self) -> None:
@@ -72,6 +79,13 @@ class Splice(asyncio.Protocol):
             self.transport.abort()
         else:
             self.transport.close()
+
+
+def _write_eof(transport: asyncio.Transport) -> None:
+    if transport.can_write_eof():
+        transport.write_eof()
+    else:
+        transport.close()  # over TLS there is no half of an end
 
 
 class LateEndingSplice(Splice):

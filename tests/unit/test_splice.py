@@ -182,6 +182,9 @@ class Fake(asyncio.Transport):
     def write(self, data: Any) -> None:
         self.done.append(bytes(data))
 
+    def can_write_eof(self) -> bool:
+        return True
+
     def is_closing(self) -> bool:
         return "close" in self.done or "abort" in self.done
 
@@ -215,3 +218,21 @@ def test_what_came_early_is_written_in_its_order_when_the_other_side_is_there() 
     two.eof_received()
     assert late.done == [b"early", "write_eof"]
     assert isinstance(one, Splice)
+
+
+async def test_two_sockets_are_closed_when_both_ends_have_ended() -> None:
+    one, two = splice()
+    pairs = [socket.socketpair(), socket.socketpair()]
+    for side, (near, _) in zip((one, two), pairs, strict=True):
+        await asyncio.get_running_loop().create_connection(lambda side=side: side, sock=near)
+    (reader, writer), (other_reader, other_writer) = [await asyncio.open_connection(sock=far) for _, far in pairs]
+    writer.write(b"question")
+    writer.write_eof()
+    assert await other_reader.read() == b"question"
+    other_writer.write(b"answer")
+    other_writer.close()
+    assert await reader.read() == b"answer"
+    writer.close()
+    await settle()
+    assert one.over
+    assert two.over
