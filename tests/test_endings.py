@@ -65,14 +65,16 @@ def run_user(host: Host, ending: str) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("ending", "number"),
+    ("box", "ending", "number"),
     [
-        ("raise SystemExit(3)", None),
-        ("raise ValueError('oops')", None),
-        ("time.sleep(1000)", signal.SIGINT),
-        ("time.sleep(1000)", signal.SIGTERM),
-        ("time.sleep(1000)", signal.SIGKILL),
+        ("embedded", "raise SystemExit(3)", None),
+        pytest.param("lab", "raise ValueError('oops')", None, marks=pytest.mark.lab),
+        ("embedded", "time.sleep(1000)", signal.SIGINT),
+        ("embedded", "time.sleep(1000)", signal.SIGTERM),
+        ("embedded", "time.sleep(1000)", signal.SIGKILL),
+        pytest.param("lab", "time.sleep(1000)", signal.SIGKILL, marks=pytest.mark.lab),
     ],
+    indirect=["box"],
 )
 def test_everything_ends_with_the_process_that_made_it(box: Box, ending: str, number: signal.Signals | None) -> None:
     user = run_user(host_of(box), ending)
