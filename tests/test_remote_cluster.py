@@ -6,6 +6,7 @@ import os
 import sys
 import urllib.error
 import urllib.request
+from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,17 @@ def slow_square(x: int) -> int:
 
     time.sleep(0.05)
     return x * x
+
+
+@travels
+def nothing_but_what_it_needs() -> bool:
+    return "pandas" not in sys.modules and not forkserver._forkserver._lock.locked()  # type: ignore[attr-defined]
+
+
+def test_a_nanny_has_only_what_it_needs_and_could_start_processes_of_its_own(box: Box) -> None:
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
+        assert all(client.run(nothing_but_what_it_needs, nanny=True).values())
 
 
 async def test_it_can_be_used_asynchronously(box: Box) -> None:

@@ -19,6 +19,8 @@ from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
+from simmate_remote.cluster.host import fork_server
+
 
 class Role(Protocol):
     """A server of distributed, as far as the frame knows it."""
@@ -44,7 +46,7 @@ def run_worker(configuration: dict[str, Any], connection: Connection[Any, Any]) 
     """Be a nanny, whose worker process is forked from the same fork server."""
     from simmate_remote.cluster.host.roles import start_worker
 
-    _share_fork_server()
+    fork_server.share()
     _run(configuration, connection, start_worker)
 
 
@@ -65,20 +67,6 @@ def _tell(connection: Connection[Any, Any], **counts: int) -> bool:
     with contextlib.suppress(OSError):  # the parent is gone, and this process about to end
         connection.send({"work": counts})
     return True
-
-
-def _share_fork_server() -> None:
-    """Let this process fork from the server that it was forked from, instead of starting one more.
-
-    ``multiprocessing.forkserver.ensure_running`` promises as much in its docstring, and starts a second server, with a
-    second import of everything, since it looks for a process id that only the first parent knows. All else that it
-    needs is there. Where a later Python has other names for these, it starts a second server again, and is right.
-    """
-    from multiprocessing import forkserver
-
-    server = getattr(forkserver, "_forkserver", None)
-    if getattr(server, "_forkserver_address", None) and getattr(server, "_forkserver_alive_fd", None) is not None:
-        server.ensure_running = lambda: None  # type: ignore[union-attr]
 
 
 def _run(configuration: dict[str, Any], connection: Connection[Any, Any], start: Starter) -> None:

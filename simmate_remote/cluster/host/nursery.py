@@ -7,9 +7,9 @@ nothing of it: it waits on its stdin for calls of the keeper, and when that ends
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from multiprocessing import forkserver
+
+from simmate_remote.cluster.host import fork_server
 
 if __name__ == "__main__":
     # Whatever a library prints must not end up between the calls.
@@ -17,12 +17,12 @@ if __name__ == "__main__":
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     # Before even the imports below: nothing takes as long as what the fork server now begins.
-    multiprocessing.get_context("forkserver").set_forkserver_preload(["simmate_remote.cluster.host.preload"])
-    forkserver.ensure_running()
+    fork_server.start("simmate_remote.cluster.host.preload")
 
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import multiprocessing.connection
 import multiprocessing.util
 import sys

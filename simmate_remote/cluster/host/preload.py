@@ -17,12 +17,17 @@ reading.start()
 
 import distributed
 import distributed.comm.tcp
+import distributed.utils
 import distributed.versions
 
 import simmate_remote.cluster.host.roles  # noqa: F401
 
 # Scheduler, workers and clients tell each other their versions; it remembers what it found out.
 distributed.versions.get_versions()
+
+# Each nanny would import numpy and pandas, where they are, for a fork server that it is about to start: this is that
+# server. They cost 0.2 s of a core for each nanny, just when its worker shall come, which would get nothing of them.
+distributed.utils._forkserver_preload_set = True  # noqa: SLF001
 
 # Nothing may be forked while another thread runs.
 reading.join()
