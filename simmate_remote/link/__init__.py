@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Literal
+
 from simmate_remote.link.base import Ask, Destination, Link, LinkReport, Prompt
 
-__all__ = ["Ask", "Destination", "Link", "LinkReport", "Prompt", "connect"]
+__all__ = ["Ask", "Destination", "Link", "LinkReport", "Prompt", "connect", "import_kind"]
 
 
 async def connect(destination: Destination, ask: Ask | None = None) -> Link:
@@ -17,11 +20,25 @@ async def connect(destination: Destination, ask: Ask | None = None) -> Link:
     Raises:
         LinkError: One of its subclasses for each way to fail; nothing is left open then.
     """
-    # Here and not above: asyncssh takes a quarter of a second to import, and only one of the two needs it.
+    from simmate_remote.link.route import find_route
+
+    # What is imported takes longer than what ``ssh`` is asked, and neither needs the other.
+    way, _ = await asyncio.gather(find_route(destination), asyncio.to_thread(import_kind, destination.link))
     if destination.link == "openssh":
         from simmate_remote.link.openssh_link import OpenSSHLink
 
-        return await OpenSSHLink.connect(destination, ask)
-    from simmate_remote.link import asyncssh_link
+        return await OpenSSHLink.connect(way, ask)
+    from simmate_remote.link.asyncssh_link import AsyncSSHLink
 
-    return await asyncssh_link.connect(destination, ask)
+    return await AsyncSSHLink.connect(way, ask)
+
+
+def import_kind(kind: Literal["asyncssh", "openssh"]) -> None:
+    """Import what a kind of link needs, for which :func:`connect` would wait: asyncssh takes an eighth of a second.
+
+    It may be called ahead, in a thread; part of the time goes by while programs look for libraries.
+    """
+    if kind == "openssh":
+        from simmate_remote.link import openssh_link  # noqa: F401
+    else:
+        from simmate_remote.link import asyncssh_link  # noqa: F401

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncssh
 
@@ -17,8 +17,7 @@ from simmate_remote.link.failures import timed_out
 from simmate_remote.link.handshake import LoggedIn, log_in
 from simmate_remote.link.hop import Hop
 from simmate_remote.link.keys import Unlocked
-from simmate_remote.link.packets import spare_empty_packets
-from simmate_remote.link.route import find_route
+from simmate_remote.link.packets import acknowledging_at_once, spare_empty_packets
 from simmate_remote.link.text import printable
 
 WINDOW = 16 * 1024 * 1024
@@ -33,27 +32,6 @@ _FAREWELL = 2.0  # seconds for each hop to close
 logging.getLogger("asyncssh").setLevel(logging.WARNING)
 
 
-async def connect(destination: Destination, ask: Ask | None = None) -> Link:
-    """Log in to a host, over its jump hosts if it has any.
-
-    Args:
-        destination: The host, and how patient to be.
-        ask: Answers the questions that only a person can answer; without it, nobody can be asked.
-
-    Raises:
-        LinkError: One of its subclasses for each way to fail; nothing is left open then.
-    """
-    link = AsyncSSHLink(destination)
-    unlocked: Unlocked = {}
-    try:
-        for hop in await find_route(destination):
-            await link.extend(hop, ask, unlocked)
-    except BaseException:
-        await link.close()
-        raise
-    return link
-
-
 class AsyncSSHLink(Link):
     """One login, and the logins at jump hosts that lead to it.
 
@@ -65,7 +43,29 @@ class AsyncSSHLink(Link):
         self.destination = destination
         self.report = LinkReport()
         self._way: list[LoggedIn] = []
+        self._used = False
         self._lost: asyncio.Future[LinkLostError] = asyncio.get_running_loop().create_future()
+
+    @classmethod
+    async def connect(cls, way: Sequence[Hop], ask: Ask | None = None) -> AsyncSSHLink:
+        """Log in to one machine after another.
+
+        Args:
+            way: The machines; the last one is the host.
+            ask: Answers the questions that only a person can answer; without it, nobody can be asked.
+
+        Raises:
+            LinkError: One of its subclasses for each way to fail; nothing is left open then.
+        """
+        link = cls(way[-1].destination)
+        unlocked: Unlocked = {}
+        try:
+            for hop in way:
+                await link.extend(hop, ask, unlocked)
+        except BaseException:
+            await link.close()
+            raise
+        return link
 
     async def extend(self, hop: Hop, ask: Ask | None, unlocked: Unlocked) -> None:
         """Log in to the next machine on the way."""
@@ -140,9 +140,11 @@ class AsyncSSHLink(Link):
     ) -> None:
         """Wait for a channel, not longer than a step may take."""
         hop = self._way[-1].hop
+        first, self._used = not self._used, True
         try:
-            async with asyncio.timeout(hop.patience):
-                await opening
+            with acknowledging_at_once(self._way[0].connection) if first else contextlib.nullcontext():
+                async with asyncio.timeout(hop.patience):
+                    await opening
         except asyncssh.ChannelOpenError as error:
             if self._lost.done():
                 raise self._lost.result() from error

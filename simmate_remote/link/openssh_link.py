@@ -14,7 +14,7 @@ from typing import cast
 
 from simmate_remote.errors import ConnectTimeoutError, ForbiddenByServerError, LinkLostError, Remedy, SSHConfigError
 from simmate_remote.link import failures, refusals
-from simmate_remote.link.base import Ask, Destination, Link, LinkReport, ProtocolT
+from simmate_remote.link.base import Ask, Link, LinkReport, ProtocolT
 from simmate_remote.link.hop import Hop
 from simmate_remote.link.openssh import messages
 from simmate_remote.link.openssh.channel import Channel
@@ -23,7 +23,6 @@ from simmate_remote.link.openssh.login import Login
 from simmate_remote.link.openssh.passenger import Passenger
 from simmate_remote.link.openssh.trace import Trace
 from simmate_remote.link.openssh.wire import Control, RefusedError, Wire
-from simmate_remote.link.route import find_route
 from simmate_remote.link.text import printable
 
 _FAREWELL = 2.0  # seconds for the master to end
@@ -63,26 +62,24 @@ class OpenSSHLink(Link):
         control.wire.tell_if_lost()
 
     @classmethod
-    async def connect(cls, destination: Destination, ask: Ask | None = None) -> OpenSSHLink:
+    async def connect(cls, way: Sequence[Hop], ask: Ask | None = None) -> OpenSSHLink:
         """Log in to a host, over its jump hosts if it has any, or use the login that the user has there.
 
         Args:
-            destination: The host, and how patient to be.
+            way: The machines; the last one is the host.
             ask: Answers the questions that only a person can answer; without it, nobody can be asked.
 
         Raises:
             LinkError: One of its subclasses for each way to fail; nothing is left open then.
         """
         if shutil.which("ssh") is None:
+            host = way[-1].destination.host
             raise SSHConfigError(
                 "there is no ssh program on this machine, and `link: openssh` needs one",
-                host=destination.host,
+                host=host,
                 meanwhile="nothing was contacted",
-                remedies=(
-                    Remedy(f"simmate-remote hosts show {destination.host}", "`link: asyncssh` needs no program"),
-                ),
+                remedies=(Remedy(f"simmate-remote hosts show {host}", "`link: asyncssh` needs no program"),),
             )
-        way = await find_route(destination)
         return await cls._share(way) or await cls._log_in(way, ask)
 
     @classmethod

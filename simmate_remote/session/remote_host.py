@@ -24,7 +24,7 @@ from simmate_remote.errors import (
 from simmate_remote.keeper.arrival import Found
 from simmate_remote.keeper.carriers import MoreCarriers
 from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
-from simmate_remote.link import Ask, Link, Prompt
+from simmate_remote.link import Ask, Link, Prompt, connect
 from simmate_remote.session.lending import Lendings
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller, Handler
@@ -138,9 +138,6 @@ class RemoteHost:
         return self._node != known
 
     async def _log_in(self, ask: Ask | None, *, impatient: bool) -> Link:
-        # Here and not above: its import takes a quarter of a second, and the control socket is open by now.
-        from simmate_remote.link import connect
-
         async def answer(prompt: Prompt) -> str | None:
             assert ask is not None
             self.asked_a_person = self.asked_a_person or prompt.kind != "host-key"

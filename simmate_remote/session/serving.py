@@ -1,0 +1,34 @@
+"""Serving a session's control socket until the session has ended."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+from simmate_remote.session.control import Control
+from simmate_remote.session.order import SessionOrder
+
+LISTENING = b"listening\n"
+
+
+async def serve(path: Path, host: SessionOrder) -> None:
+    """Run the session until it is stopped."""
+    control = Control(host)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(control.client, str(path))
+    sys.stdout.buffer.write(LISTENING)
+    sys.stdout.buffer.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, lambda: control.end("the session process was asked to end by a signal"))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    control.await_owner()
+    try:
+        await control.session.run()
+    finally:
+        server.close()
+        os.unlink(path)
+        await asyncio.gather(*(client.take_leave() for client in control.clients))
