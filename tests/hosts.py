@@ -69,6 +69,20 @@ def session_pid(host: Host) -> int:
     return asyncio.run(ask())
 
 
+def pid_there(host: Host, name: str) -> int:
+    """Ask the session of a host for the id of a process there, by what ``simmate-remote ps`` calls it."""
+
+    async def ask() -> int:
+        session = await find(host)
+        try:
+            return next(int(each["pid"]) for each in (await session.there())["processes"] if each["name"] == name)
+        finally:
+            session.close()
+            await session.wait_closed()
+
+    return asyncio.run(ask())
+
+
 def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
     """Wait for something that another process does, but not for ever."""
     deadline = time.monotonic() + seconds

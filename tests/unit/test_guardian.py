@@ -27,6 +27,8 @@ def run(folder, runtime, order, ready, guardian):
 
 serving.run = run
 import simmate_remote.keeper.host.guardian as guardian
+from simmate_remote.keeper.host.runtime_folder import make_runtime_folder
+os.environ[guardian.MARK] = str(make_runtime_folder())
 guardian.GRACE = 0.3
 sys.argv = ["guardian", sys.argv[1]]
 guardian.main()

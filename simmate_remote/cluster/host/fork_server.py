@@ -27,6 +27,8 @@ def start(preload: str) -> None:
     Args:
         preload: The module's name.
     """
+    # Python 3.11.0 would put its socket where every user reaches it (CVE-2022-42919).
+    util.abstract_sockets_supported = False  # type: ignore[misc]
     forkserver.set_forkserver_preload([preload])
     usual = getattr(util, "spawnv_passfds", None)
     util.spawnv_passfds = _fork_with_fds

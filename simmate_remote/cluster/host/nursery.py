@@ -24,7 +24,6 @@ import contextlib
 import logging
 import multiprocessing
 import multiprocessing.connection
-import multiprocessing.util
 import sys
 import time
 from collections.abc import Callable
@@ -103,8 +102,6 @@ class Nursery:
     def __init__(self, caller: Caller) -> None:
         self._caller = caller
         self._children: dict[str, Child] = {}
-        # Python 3.11.0 would put the fork server's socket where every user reaches it (CVE-2022-42919).
-        multiprocessing.util.abstract_sockets_supported = False  # type: ignore[misc]
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
         caller.handlers.update(start=self.start, stop=self.stop, listing=self.listing)
 

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 
-from simmate_remote.keeper.host.guardian import make_runtime_folder
+from simmate_remote.keeper.host.runtime_folder import make_runtime_folder
 
 GREETING = b"doctor"
 

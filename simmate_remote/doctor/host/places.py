@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.keeper.host.guardian import make_runtime_folder
+from simmate_remote.keeper.host.runtime_folder import make_runtime_folder
 
 TRIAL_SIZE = 1024 * 1024
 NETWORK_TYPES = (

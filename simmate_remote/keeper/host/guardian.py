@@ -18,7 +18,6 @@ from simmate_remote.keeper.host.family import MARK
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 3.0
-LONGEST_SOCKET_PATH = 107
 
 
 def main() -> None:
@@ -29,14 +28,11 @@ def main() -> None:
     ready = os.dup(1)
     os.dup2(2, 1)
     adopt_orphans()
-    runtime = make_runtime_folder()
-    os.environ[MARK] = str(runtime)
+    runtime = Path(os.environ[MARK])
     alive_there, alive = os.pipe()
     keeper = os.fork()
     if keeper == 0:
         os.close(alive)
-        # asyncio imports it where it can; the keeper speaks no TLS, and would hold 4 MB for nothing.
-        sys.modules["ssl"] = None  # type: ignore[assignment]
         from simmate_remote.keeper.host.serving import run
 
         # The keeper tells by the end of this pipe that its guardian is gone.
@@ -75,20 +71,6 @@ def clear_up(runtime: Path) -> None:
 
     end_all(partial(descendants, os.getpid()), GRACE)
     shutil.rmtree(runtime, ignore_errors=True)
-
-
-def make_runtime_folder() -> Path:
-    """Make the folder for our sockets: of this machine alone, ours alone, and with a short path.
-
-    Home may be a network file system, on which sockets misbehave; XDG_RUNTIME_DIR vanishes when its user logs out.
-    """
-    for parent in (os.environ.get("TMPDIR"), "/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108 - made 0700
-        if parent and len(parent) < LONGEST_SOCKET_PATH - 50 and os.access(parent, os.W_OK):
-            folder = Path(parent) / f"simmate-remote-{os.urandom(6).hex()}"
-            # What is there already is somebody else's, and an error.
-            folder.mkdir(mode=0o700)
-            return folder
-    raise OSError("no folder for sockets: /tmp, /var/tmp and /dev/shm cannot be written")
 
 
 if __name__ == "__main__":

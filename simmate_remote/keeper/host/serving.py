@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ def run(folder: Path, runtime: Path, order: dict[str, Any], ready: int, guardian
     except (OSError, RuntimeError) as error:
         os.write(ready, f"{type(error).__name__}: {error}".encode())
         return
+    # asyncio imports it where it can; the keeper speaks no TLS, and would hold 4 MB for nothing.
+    sys.modules["ssl"] = None  # type: ignore[assignment]
     from simmate_remote.keeper.host.life import live
 
     live(folder, runtime, order, logs, first, ready, guardian)

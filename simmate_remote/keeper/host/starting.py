@@ -10,8 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from simmate_remote.keeper.host.family import MARK
 from simmate_remote.keeper.host.previous import tail
 from simmate_remote.keeper.host.record import log_path
+from simmate_remote.keeper.host.runtime_folder import make_runtime_folder
 
 START_TIMEOUT = 30.0
 LOG_TAIL = 4000
@@ -31,11 +33,15 @@ def start_keeper(folder: Path, package: str, order: dict[str, Any], prefix: Sequ
         RuntimeError: It did not start; with the reason that it gave, or the end of its log.
     """
     log = log_path(folder)
+    try:
+        runtime = make_runtime_folder()
+    except OSError as error:
+        raise RuntimeError(f"the keeper did not start: {error}") from error
     heard, said = os.pipe()
     if os.fork() == 0:
         try:
             os.setsid()
-            _become_guardian(folder, package, order, prefix, log, said)
+            _become_guardian(folder, package, runtime, order, prefix, log, said)
         except OSError as error:
             # The log may be what cannot be opened: the pipe is the only way to tell.
             os.write(said, f"{type(error).__name__}: {error}".encode())
@@ -47,6 +53,10 @@ def start_keeper(folder: Path, package: str, order: dict[str, Any], prefix: Sequ
             raise RuntimeError(f"the keeper was not ready after {START_TIMEOUT:.0f} s{_evidence(log)}")
         answer = pipe.read()
     if answer != READY:
+        import shutil
+
+        # A guardian that has begun removes it itself; there may have been none.
+        shutil.rmtree(runtime, ignore_errors=True)
         raise RuntimeError(f"the keeper did not start: {answer.decode(errors='replace')}{_evidence(log)}")
 
 
@@ -56,7 +66,7 @@ def _evidence(log: Path) -> str:
 
 
 def _become_guardian(
-    folder: Path, package: str, order: dict[str, Any], prefix: Sequence[str], log: Path, said: int
+    folder: Path, package: str, runtime: Path, order: dict[str, Any], prefix: Sequence[str], log: Path, said: int
 ) -> None:
     if os.fork() != 0:
         os._exit(0)
@@ -70,6 +80,6 @@ def _become_guardian(
     os.dup2(output, 2)
     os.closerange(3, 1024)
     os.chdir("/")
-    environment = {**os.environ, "PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1"}
+    ours = {"PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", MARK: str(runtime)}
     command = [*prefix, sys.executable, "-m", "simmate_remote.keeper.host.guardian", str(folder)]
-    os.execvpe(command[0], command, environment)
+    os.execvpe(command[0], command, {**os.environ, **ours})
