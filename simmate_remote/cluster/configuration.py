@@ -19,6 +19,8 @@ They have to be raised on all three sides, in scheduler, workers and the user's 
 
 HOST_ONLY: dict[str, Any] = {
     "distributed.worker.multiprocessing-method": "forkserver",
+    # Workers serve no HTTP; each would import all its pages.
+    "distributed.worker.http.routes": [],
 }
 
 
@@ -71,7 +73,7 @@ def add_preload(configuration: dict[str, Any], role: str, module: str, name: str
 
 
 def worker_configuration(
-    certificates: Certificates, plan: WorkerPlan, folders: dict[str, str], *, name: str, scheduler: str
+    certificates: Certificates, plan: WorkerPlan, folders: dict[str, str], *, name: str
 ) -> dict[str, Any]:
     """Compose what a nanny's process is told.
 
@@ -80,11 +82,9 @@ def worker_configuration(
         plan: What a worker is.
         folders: As for the scheduler.
         name: The worker's name.
-        scheduler: The scheduler's address, as the host knows it.
     """
     configuration = {
         "name": name,
-        "scheduler": scheduler,
         "security": certificates.worker(),
         "nthreads": plan.threads,
         "memory_limit": plan.memory if plan.memory is not None else "auto",

@@ -67,13 +67,13 @@ class HostWorker(SSHWorker):  # type: ignore[misc]
         scheduler: The scheduler's address, as the host knows it.
         name: The worker's name, the same for the cluster's specification and for the scheduler.
         host: Starts and ends processes there.
-        configure: Gives, for ``name`` and ``scheduler``, what its process is told.
+        configure: Gives, for ``name``, what its process is told; where the scheduler is, it learns there.
     """
 
     def __init__(self, scheduler: str, *, name: str, host: Host, configure: Callable[..., dict[str, Any]]) -> None:
         super().__init__(scheduler, address="", connect_options={}, kwargs={}, name=name)
         self._host = host
-        self._configuration = configure(name=name, scheduler=scheduler)
+        self._configuration = configure(name=name)
 
     async def start(self) -> None:
         """Start the process, or find it."""

@@ -61,7 +61,7 @@ async def arrive(
         LinkLostError: The link was lost meanwhile.
     """
     nonce = secrets.token_hex(16)
-    # Reading all its files takes as long as opening the command, and neither needs the other.
+    # Neither needs the other.
     reading = asyncio.create_task(asyncio.to_thread(own_package))
     transport, dialogue = await link.open_command(
         shell_command(python, folder, nonce), lambda: Dialogue(link.destination, nonce, python or "python3")

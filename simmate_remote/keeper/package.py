@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +58,20 @@ def _serves_errands(path: str) -> bool:
     return parts[0] in ERRANDS_USE or "host" in parts or parts[-1] == "__init__.py"
 
 
-@functools.cache
 def own_package() -> Package:
-    """Read the package that this process runs; once, so that it stays the same while its files are replaced."""
+    """Read the package that this process runs; once, so that it stays the same while its files are replaced.
+
+    It may be called ahead, in a thread; it takes as long as opening a channel.
+    """
+    with _reading:
+        return _read()
+
+
+_reading = threading.Lock()
+
+
+@functools.cache
+def _read() -> Package:
     root = Path(simmate_remote.__file__).parent
     files = tuple(
         (inside.as_posix(), path.read_bytes())

@@ -1,6 +1,6 @@
 """The session process: ``python -m simmate_remote.session`` reads its host on stdin and serves its control socket.
 
-What it needs is imported by two threads: part of that time goes by while asyncssh lets programs look for libraries.
+Whoever starts it waits for the login: what that needs is imported first, and the rest while the host is awaited.
 """
 
 from __future__ import annotations
@@ -8,14 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import importlib
 import json
 import logging
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from simmate_remote.link import import_kind
+from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.allocation import keep_memory_of_reads
 
@@ -34,13 +35,18 @@ def main() -> None:
         except OSError:
             sys.stdout.buffer.write(ALREADY_THERE)
             return
-        threading.Thread(target=import_kind, args=[order.link], daemon=True).start()
-        from simmate_remote.session.serving import serve
-
         keep_memory_of_reads()
         path.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):
-            asyncio.run(serve(path, order))
+            asyncio.run(live(path, order))
+
+
+async def live(path: Path, order: SessionOrder) -> None:
+    """Begin the login, and run the session until it is stopped."""
+    first_login = FirstLogin(order)
+    await asyncio.to_thread(import_kind, order.link)
+    serving = await asyncio.to_thread(importlib.import_module, "simmate_remote.session.serving")
+    await serving.serve(path, order, first_login)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from typing import Any
 
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
 from simmate_remote.link import Prompt
+from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.session import Session
 from simmate_remote.session.state import State
@@ -28,10 +29,11 @@ class Control:
 
     Args:
         host: What the inventory says.
+        first_login: The login there, under way.
     """
 
-    def __init__(self, host: SessionOrder) -> None:
-        self.session = Session(host, self)
+    def __init__(self, host: SessionOrder, first_login: FirstLogin) -> None:
+        self.session = Session(host, first_login, self)
         self.clients: set[ControlClient] = set()
         self.looked: dict[str, Any] = {"workers": [], "tasks": None}
         self._answerer_came = asyncio.Event()

@@ -17,7 +17,7 @@ from simmate_remote.session.remote_host import DESK, RemoteHost
 from simmate_remote.streams.forward import forward_port, port_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
     from simmate_remote.cluster.certificates import Certificates
     from simmate_remote.cluster.cluster import HostCluster
@@ -108,20 +108,27 @@ class RemoteDask:
         desk = {"folder": f"{about['folder']}/runs", "socket": f"{about['runtime']}/desk"}
         configuration = scheduler_configuration(self.certificates, self.plan, self._folders)
         add_preload(configuration, "scheduler", "simmate_remote.runs.host.preload", "desk", desk)
-        # Calls that need no other's answer go together: over a long way each would take a round trip of its own.
-        _, scheduler, _ = await asyncio.gather(
-            remote.keeper.call("note", name="certificates", value=list(self.certificates)),
-            remote.start_child("scheduler", "scheduler", configuration),
-            self.database.give(remote.keeper),
-        )
+        configure = partial(worker_configuration, self.certificates, self.plan, self._folders)
+        starting = [asyncio.create_task(remote.start_child("scheduler", "scheduler", configuration))]
+        try:
+            # Calls that need no other's answer go together: over a long way each would take a round trip of its own.
+            await asyncio.gather(
+                remote.keeper.call("note", name="certificates", value=list(self.certificates)),
+                self.database.give(remote.keeper),
+            )
+            starting += [
+                asyncio.create_task(remote.start_child(name, "worker", configure(name=name))) for name in self._workers
+            ]
+            scheduler = await starting[0]
+        except BaseException:
+            for start in starting:
+                start.cancel()
+            await asyncio.wait(starting)
+            raise
         if self.database.problem is not None:
             remote.warnings.append(f"workers have no database: {self.database.problem}")
         self.address_there = scheduler["address"]
-        configure = partial(
-            worker_configuration, self.certificates, self.plan, self._folders, scheduler=self.address_there
-        )
-        starts = [remote.start_child(name, "worker", configure(name=name)) for name in self._workers]
-        self._beginning = asyncio.create_task(self._begin(starts))
+        self._beginning = asyncio.create_task(self._begin(starting[1:]))
         port = int(self.address_there.rpartition(":")[2])
         await asyncio.gather(
             remote.keeper.call("offer", target="scheduler", place={"port": port}),
@@ -133,7 +140,7 @@ class RemoteDask:
         self.gate = DashboardGate(remote.host.name, lambda: remote.conversation.open_reader_writer("dashboard"))
         await self.gate.start()
 
-    async def _begin(self, starts: list[Coroutine[Any, Any, dict[str, Any]]]) -> None:
+    async def _begin(self, starts: list[asyncio.Task[dict[str, Any]]]) -> None:
         """Wait for the first workers; clients need not."""
         outcomes = await asyncio.gather(*starts, return_exceptions=True)
         try:

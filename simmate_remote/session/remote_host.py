@@ -25,6 +25,7 @@ from simmate_remote.keeper.arrival import Found
 from simmate_remote.keeper.carriers import MoreCarriers
 from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
 from simmate_remote.link import Ask, Link, Prompt, connect
+from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.lending import Lendings
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller, Handler
@@ -56,6 +57,7 @@ class RemoteHost:
 
     Args:
         host: What the inventory says.
+        first_login: The login there, under way.
         ended: Called when a process of ours on the host ends by itself, with its name and the end of its log.
         everything_ends: Called when everything on the host is about to end, with the reason.
 
@@ -68,6 +70,7 @@ class RemoteHost:
     def __init__(
         self,
         host: SessionOrder,
+        first_login: FirstLogin,
         ended: Callable[[str, int | None, str], None],
         everything_ends: Callable[[str], None],
     ) -> None:
@@ -88,6 +91,7 @@ class RemoteHost:
         self._keeper: Caller | None = None
         self._more_carriers: MoreCarriers | None = None
         self._farewells: set[asyncio.Task[None]] = set()
+        self._first_login = first_login
         self._reaching = asyncio.Lock()
         self._ended = ended
         self._everything_ends = everything_ends
@@ -110,8 +114,8 @@ class RemoteHost:
             await self._news.wait()
 
     async def log_in(self, ask: Ask) -> None:
-        """Make the one login."""
-        self.link = await self._log_in(ask, impatient=False)
+        """Have the one login."""
+        self.link = await self._first_login.finish(self._noting(ask))
 
     async def go_to_node(self, error: KeeperElsewhereError, ask: Ask) -> None:
         """Log in once more: the name led to another of its machines than the one that has the keeper.
@@ -138,13 +142,15 @@ class RemoteHost:
         return self._node != known
 
     async def _log_in(self, ask: Ask | None, *, impatient: bool) -> Link:
+        destination = self.host.destination(impatient=impatient, node=self._node)
+        return await connect(destination, self._noting(ask) if ask is not None else None)
+
+    def _noting(self, ask: Ask) -> Ask:
         async def answer(prompt: Prompt) -> str | None:
-            assert ask is not None
             self.asked_a_person = self.asked_a_person or prompt.kind != "host-key"
             return await ask(prompt)
 
-        destination = self.host.destination(impatient=impatient, node=self._node)
-        return await connect(destination, answer if ask is not None else None)
+        return answer
 
     async def reach_keeper(self) -> None:
         """Start the keeper, or find it."""

@@ -9,14 +9,21 @@ import sys
 from pathlib import Path
 
 from simmate_remote.session.control import Control
+from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.order import SessionOrder
 
 LISTENING = b"listening\n"
 
 
-async def serve(path: Path, host: SessionOrder) -> None:
-    """Run the session until it is stopped."""
-    control = Control(host)
+async def serve(path: Path, host: SessionOrder, first_login: FirstLogin) -> None:
+    """Run the session until it is stopped.
+
+    Args:
+        path: The control socket's.
+        host: What the inventory says.
+        first_login: The login there, under way.
+    """
+    control = Control(host, first_login)
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(control.client, str(path))
     sys.stdout.buffer.write(LISTENING)

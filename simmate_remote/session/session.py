@@ -14,6 +14,8 @@ from simmate_remote.errors import (
     SessionStoppedError,
     SimmateRemoteError,
 )
+from simmate_remote.keeper.package import own_package
+from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.people import People
 from simmate_remote.session.reconnection import Reconnection
@@ -29,6 +31,7 @@ class Session:
 
     Args:
         host: What the inventory says.
+        first_login: The login there, under way.
         people: Who can be asked, and is told.
 
     Attributes:
@@ -36,11 +39,11 @@ class Session:
         lasting: Whether it, and what it has on the host, outlive its maker.
     """
 
-    def __init__(self, host: SessionOrder, people: People) -> None:
+    def __init__(self, host: SessionOrder, first_login: FirstLogin, people: People) -> None:
         self.host = host
         self.progress = Progress(host.name)
         self.stopped = asyncio.Event()
-        self.remote = RemoteHost(host, self._process_ended, self._everything_ends)
+        self.remote = RemoteHost(host, first_login, self._process_ended, self._everything_ends)
         self.dask = RemoteDask(self.remote, self._cluster_failed)
         self.lasting = False
         self.stopping = False
@@ -117,7 +120,8 @@ class Session:
 
     async def _live(self) -> None:
         self.progress.step(f"logging in at {self.host.ssh}")
-        await self.remote.log_in(self._people.ask)
+        # The host will be asked for our package as soon as there is a login.
+        await asyncio.gather(self.remote.log_in(self._people.ask), asyncio.to_thread(own_package))
         try:
             await self.remote.unless_lost(self._begin())
         except KeeperElsewhereError as error:

@@ -70,7 +70,7 @@ def test_what_processes_are_told_is_plain_data_and_holds_no_key_of_another_role(
     certificates = make_certificates()
     plan = WorkerPlan(2, 1, resources={"GPU": 1})
     scheduler = json.dumps(scheduler_configuration(certificates, plan, FOLDERS))
-    worker = json.dumps(worker_configuration(certificates, plan, FOLDERS, name="w", scheduler="tls://127.0.0.1:1"))
+    worker = json.dumps(worker_configuration(certificates, plan, FOLDERS, name="w"))
     assert json.dumps(certificates.scheduler_key) in scheduler
     assert json.dumps(certificates.worker_key) in worker
     for told in (scheduler, worker):

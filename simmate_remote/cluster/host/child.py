@@ -47,7 +47,7 @@ def run_worker(configuration: dict[str, Any], connection: Connection[Any, Any]) 
     from simmate_remote.cluster.host.roles import start_worker
 
     fork_server.share()
-    _run(configuration, connection, start_worker)
+    _run(configuration, connection, partial(start_worker, scheduler=partial(_hear_of_scheduler, connection)))
 
 
 def redirect_output(path: str) -> None:
@@ -67,6 +67,14 @@ def _tell(connection: Connection[Any, Any], **counts: int) -> bool:
     with contextlib.suppress(OSError):  # the parent is gone, and this process about to end
         connection.send({"work": counts})
     return True
+
+
+def _hear_of_scheduler(connection: Connection[Any, Any]) -> str:
+    """Wait for the parent's word where the scheduler is; nothing else can happen before it."""
+    word = connection.recv()
+    if not isinstance(word, dict):
+        raise InterruptedError("asked to close before there was a scheduler")
+    return str(word["scheduler"])
 
 
 def _run(configuration: dict[str, Any], connection: Connection[Any, Any], start: Starter) -> None:

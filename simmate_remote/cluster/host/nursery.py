@@ -62,6 +62,7 @@ class Child:
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
         self.asked_to_end = False
+        self.introducing: asyncio.Task[None] | None = None
         self._connection = connection
         self._told_of_work = told_of_work
 
@@ -79,6 +80,11 @@ class Child:
                 self.ready.set_exception(KeeperError(message["failed"], detail=message.get("traceback")))
             else:
                 self.ready.set_result(message)
+
+    def tell(self, scheduler: str) -> None:
+        """Tell a nanny where the scheduler is."""
+        with contextlib.suppress(OSError):  # that it has ended is told soon enough
+            self._connection.send({"scheduler": scheduler})
 
     def close(self) -> None:
         """Ask the child to close."""
@@ -108,6 +114,8 @@ class Nursery:
     async def start(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
         """Start a child, unless it lives already, and give what it says of itself once it is ready.
 
+        Nannies may be started as soon as the scheduler has been: what they can do without it is done meanwhile.
+
         Args:
             name: What it is called.
             role: ``scheduler`` or ``worker``.
@@ -125,6 +133,8 @@ class Nursery:
             loop = asyncio.get_running_loop()
             loop.add_reader(here.fileno(), known.hear)
             loop.add_reader(process.sentinel, self._ended, known)
+            if role == "worker":
+                known.introducing = loop.create_task(self._introduce(known))
         try:
             about = await asyncio.wait_for(asyncio.shield(known.ready), START_TIMEOUT)
         except TimeoutError:
@@ -134,6 +144,15 @@ class Nursery:
             await self.stop(name)
             raise
         return {**about, "pid": known.process.pid, "since": known.since}
+
+    async def _introduce(self, nanny: Child) -> None:
+        """Tell a nanny where the scheduler is, as soon as that is known; without one it is of no use."""
+        try:
+            scheduler = await asyncio.shield(self._children["scheduler"].ready)
+        except (KeyError, KeeperError):
+            nanny.close()
+        else:
+            nanny.tell(scheduler["address"])
 
     async def stop(self, name: str) -> None:
         """End a child: asked first, then by SIGTERM, then by SIGKILL."""

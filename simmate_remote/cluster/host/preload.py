@@ -1,6 +1,7 @@
 """What the fork server imports, and computes, before anything is forked from it."""
 
 import gc
+import sys
 import threading
 
 # Nothing of what is imported here is ever garbage: not looking for any makes the import quicker, and leaving it out of
@@ -21,6 +22,10 @@ import distributed.utils
 import distributed.versions
 
 import simmate_remote.cluster.host.roles  # noqa: F401
+
+if "numpy" in sys.modules:
+    # Each worker seeds it first of all: without this each would import it, when everybody waits for the workers.
+    import numpy.random  # noqa: F401
 
 # Scheduler, workers and clients tell each other their versions; it remembers what it found out.
 distributed.versions.get_versions()

@@ -92,18 +92,20 @@ class LoggingWorker(QuietWorker):
         super().__init__(*args, **kwargs)
 
 
-async def start_worker(configuration: dict[str, Any]) -> tuple[Nanny, dict[str, Any]]:
+async def start_worker(configuration: dict[str, Any], scheduler: Callable[[], str]) -> tuple[Nanny, dict[str, Any]]:
     """Start a nanny and its worker.
 
     Args:
-        configuration: ``security``, ``scheduler`` (address), ``name``, ``nthreads``, ``memory_limit`` (bytes or
+        configuration: ``security``, ``name``, ``nthreads``, ``memory_limit`` (bytes or
             ``auto``), ``resources`` (name → amount), ``local_directory``, ``log``.
+        scheduler: Waits until its address is known, and gives it.
     """
+    security = Security(**configuration["security"])
     nanny = Nanny(
-        configuration["scheduler"],
+        scheduler(),
         host=LOOPBACK,
         protocol="tls",
-        security=Security(**configuration["security"]),
+        security=security,
         worker_class=LoggingWorker,
         log=configuration["log"],
         dashboard=False,
