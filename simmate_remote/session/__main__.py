@@ -21,6 +21,8 @@ from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.allocation import keep_memory_of_reads
 
 ALREADY_THERE = b"there\n"
+SOONER = 0.0005
+"""Seconds; five milliseconds are Python's usual ones, and a login is a dozen words."""
 
 
 def main() -> None:
@@ -45,7 +47,11 @@ async def live(path: Path, order: SessionOrder) -> None:
     """Begin the login, and run the session until it is stopped."""
     first_login = FirstLogin(order)
     await asyncio.to_thread(import_kind, order.link)
+    # The thread that imports gives way sooner than usual to what the host says.
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(SOONER)
     serving = await asyncio.to_thread(importlib.import_module, "simmate_remote.session.serving")
+    sys.setswitchinterval(usual)
     await serving.serve(path, order, first_login)
 
 
