@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import sys
+from typing import Any, cast
 
 import asyncssh
 import pytest
 
-from simmate_remote.link.packets import MSG_IGNORE, spare_empty_packets
+from simmate_remote.link.packets import MSG_IGNORE, acknowledging_at_once, spare_empty_packets
 
 WRITES = 5
 
@@ -73,3 +76,44 @@ async def test_empty_packets_are_left_out_where_the_cipher_does_not_need_them(ci
                 assert await process.stdout.read(1) == b"."
     empty = seen.count(MSG_IGNORE)
     assert empty == 0 if spared else empty >= WRITES
+
+
+class _Connection:
+    """As much of an asyncssh connection as is looked at; it keeps what it is told."""
+
+    def __init__(self, pipe: socket.socket) -> None:
+        self.pipe = pipe
+        self.heard: list[bytes] = []
+
+    def get_extra_info(self, _: str) -> socket.socket:
+        return self.pipe
+
+    def data_received(self, data: bytes, datatype: Any = None) -> None:
+        assert datatype is None
+        self.heard.append(data)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can be told when to acknowledge")
+def test_what_comes_is_acknowledged_at_once_and_only_for_a_while() -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()) as pipe,
+    ):
+        connection = _Connection(pipe)
+        pipe.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        with acknowledging_at_once(cast("asyncssh.SSHClientConnection", connection)):
+            connection.data_received(b"words")
+            assert pipe.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 1
+        pipe.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 0)
+        connection.data_received(b"of a host")
+        assert pipe.getsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK) == 0
+        assert connection.heard == [b"words", b"of a host"]
+
+
+def test_a_pipe_that_is_no_tcp_connection_is_left_alone() -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        connection = _Connection(ours)
+        with acknowledging_at_once(cast("asyncssh.SSHClientConnection", connection)):
+            connection.data_received(b"words")
+        assert connection.heard == [b"words"]

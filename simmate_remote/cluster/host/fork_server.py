@@ -17,8 +17,7 @@ from collections.abc import Sequence
 from multiprocessing import forkserver, resource_tracker, util
 from typing import Any
 
-FIRST_OF_OTHERS = 3
-"""The first file descriptor after the standard ones."""
+from simmate_remote.keeper.host.spawning import close_all_but
 
 
 def start(preload: str) -> None:
@@ -62,7 +61,7 @@ def _fork_with_fds(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> 
         return pid
     status = 1
     try:
-        _close_all_but(passfds)
+        close_all_but(passfds)
         # The fork came in the midst of a start, whose locks nobody here will ever release.
         importlib.reload(resource_tracker)
         importlib.reload(forkserver)
@@ -73,11 +72,3 @@ def _fork_with_fds(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> 
         sys.excepthook(*sys.exc_info())
     finally:
         os._exit(status)
-
-
-def _close_all_but(fds: Sequence[int]) -> None:
-    first = FIRST_OF_OTHERS
-    for kept in sorted(fds):
-        os.closerange(first, kept)
-        first = max(first, kept + 1)
-    os.closerange(first, os.sysconf("SC_OPEN_MAX"))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import runpy
 import signal
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
@@ -64,6 +66,19 @@ def spawn(name: str, module: str, environment: dict[str, str], log: Path) -> Spa
     return Spawned(name, pid, here_out, here_in)
 
 
+def close_all_but(kept: Collection[int]) -> None:
+    """Close what this process has open besides stdin, stdout and stderr.
+
+    Args:
+        kept: What else stays open.
+    """
+    # Not all numbers that there may be: some machines allow a thousand million.
+    for fd in map(int, os.listdir("/proc/self/fd")):
+        if fd >= FIRST_OF_OTHERS and fd not in kept:
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.close(fd)
+
+
 def _start_afresh(module: str, environment: dict[str, str], standard: tuple[int, int, int]) -> int:
     return os.posix_spawn(
         sys.executable,
@@ -84,7 +99,7 @@ def _fork(module: str, standard: tuple[int, int, int]) -> int:
         os.setpgid(0, 0)
         for number, fd in enumerate(standard):
             os.dup2(fd, number)
-        os.closerange(FIRST_OF_OTHERS, os.sysconf("SC_OPEN_MAX"))
+        close_all_but(())
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         status = 0
     except Exception:  # noqa: BLE001 - as the interpreter would
