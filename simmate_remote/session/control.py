@@ -19,6 +19,7 @@ from simmate_remote.streams.calls import Caller
 from simmate_remote.version import __version__
 
 PATIENCE_FOR_OWNER = 30.0
+PATIENCE_FOR_FOLLOWER = 5.0
 PATIENCE_FOR_ANSWERER = 15.0
 PATIENCE_FOR_NOTICE = 1.0
 PATIENCE_FOR_LAST_WORDS = 1.0
@@ -36,6 +37,7 @@ class Control:
         self.session = Session(host, first_login, self)
         self.clients: set[ControlClient] = set()
         self.looked: dict[str, Any] = {"workers": [], "tasks": None}
+        self.followed = asyncio.Event()
         self._answerer_came = asyncio.Event()
         self._owner_timer: asyncio.TimerHandle | None = None
 
@@ -68,6 +70,10 @@ class Control:
         """End the session, and what it has on the host unless that shall last."""
         error = SessionStoppedError(why, host=self.session.host.name)
         self._ending = asyncio.ensure_future(self.session.stop(error=error))
+
+    async def somebody_follows(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.followed.wait(), PATIENCE_FOR_FOLLOWER)
 
     def somebody_answers(self) -> bool:
         return any(client.answers for client in self.clients)
@@ -187,6 +193,7 @@ class ControlClient(Caller):
     async def follow(self, answers: bool) -> AsyncIterator[str]:
         """Yield the steps of connecting until it is done, and pass questions on meanwhile."""
         self.answers = answers
+        self._control.followed.set()
         if answers:
             self._control.answerer_came()
         try:

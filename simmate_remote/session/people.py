@@ -19,5 +19,8 @@ class People(Protocol):
     async def somebody_came(self) -> None:
         """Wait for the next client whose person can be asked."""
 
+    async def somebody_follows(self) -> None:
+        """Wait until somebody hears how the session connects, but not for long."""
+
     async def tell_end(self) -> None:
         """Wait until the clients have heard that the session has stopped, but not for long."""

@@ -120,6 +120,8 @@ class Session:
 
     async def _live(self) -> None:
         self.progress.step(f"logging in at {self.host.ssh}")
+        # It may have failed already, and whoever made this session shall hear why.
+        await self._people.somebody_follows()
         # The host will be asked for our package as soon as there is a login.
         await asyncio.gather(self.remote.log_in(self._people.ask), asyncio.to_thread(own_package))
         try:

@@ -82,11 +82,20 @@ def _run(configuration: dict[str, Any], connection: Connection[Any, Any], start:
     redirect_output(configuration["log"])
     # A terminal's Ctrl-C is not ours to obey, and SIGTERM means a close in good order.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    import dask.config
-
-    dask.config.update(dask.config.config, configuration["dask"])
+    _configure(configuration["dask"])
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(configuration, connection, start))
+
+
+def _configure(told: dict[str, Any]) -> None:
+    """Take over a part of Dask's configuration; what a person lets Dask preload here stays, after what we do."""
+    import dask.config
+
+    for role, settings in told.get("distributed", {}).items():
+        if "preload" in settings:
+            theirs = dask.config.get(f"distributed.{role}.preload")
+            settings["preload"] += [theirs] if isinstance(theirs, str) else theirs
+    dask.config.update(dask.config.config, told)
 
 
 async def _serve(configuration: dict[str, Any], connection: Connection[Any, Any], start: Starter) -> None:
