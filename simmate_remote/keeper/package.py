@@ -64,14 +64,11 @@ def own_package() -> Package:
     It may be called ahead, in a thread; it takes as long as opening a channel.
     """
     with _reading:
-        return _read()
+        return _read_once()
 
 
-_reading = threading.Lock()
-
-
-@functools.cache
-def _read() -> Package:
+def read_package() -> Package:
+    """Read the package as its files are now."""
     root = Path(simmate_remote.__file__).parent
     files = tuple(
         (inside.as_posix(), path.read_bytes())
@@ -82,3 +79,7 @@ def _read() -> Package:
     for name, content in files:
         digest.update(f"{name}\0{len(content)}\0".encode() + content)
     return Package(f"{__version__}-{digest.hexdigest()[:12]}", files)
+
+
+_reading = threading.Lock()
+_read_once = functools.cache(read_package)
