@@ -20,7 +20,7 @@ PLACES = ("embedded-asyncssh", "lab-asyncssh", "lab-openssh")
 DOWN, UP = 48_000_000, 4_000_000
 SHORT = [fault for fault in (*NOTHING_LOST, *TOLD) if fault.quick_seconds or not fault.seconds]
 SHORTEST = (server_faults.killed, server_faults.carrier_killed, network_faults.down, process_faults.session_killed)
-"""What even the shortest form has, over both kinds of link."""
+"""What even the shortest form has, over one kind of link."""
 
 LINK_MATTERS = (server_faults.forbids_forwarding, server_faults.allows_one_session)
 
@@ -33,7 +33,7 @@ def under_way() -> Iterator[object]:
         marks = [pytest.mark.lab] if "lab" in where else []
         for fault in SHORT:
             if fault.conditions is nothing and ("lab" in where or not fault.needs_lab):
-                short = fault.happens in SHORTEST and "lab" in where
+                short = fault.happens in SHORTEST and where == "lab-asyncssh"
                 title = fault.title(fault.quick_seconds)
                 yield pytest.param(
                     where, fault, marks=marks if short else [*marks, pytest.mark.slow], id=f"{where}-{title}"
