@@ -17,6 +17,9 @@ from simmate_remote.inventory import Host, load_host
 from simmate_remote.inventory.quantities import Duration
 from simmate_remote.session.join import join, undone_on_failure
 
+PATIENCE_FOR_NEWS = 5.0
+"""Seconds to wait until it is known here what became of runs meanwhile."""
+
 
 def connect(
     host: HostName,
@@ -45,6 +48,7 @@ async def _connect(host: Host, foreground: bool, here: bool, as_json: bool) -> N
             if session.started:
                 steps("waiting for the workers")
             report = await session.status()
+            report["news"] = await session.news(PATIENCE_FOR_NEWS)
             if not foreground:
                 await session.last()
                 report["lasting"] = True

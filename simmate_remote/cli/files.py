@@ -62,10 +62,23 @@ def pull(
 
 
 def _transfer(name: str, order: Order, as_json: bool) -> None:
-    outcome = asyncio.run(_run(name, order))
-    tally = outcome.tally
+    show_transfer(name, run_transfer(name, order), as_json)
+
+
+def run_transfer(name: str, order: Order) -> Outcome:
+    """Copy files, and show how it goes.
+
+    Args:
+        name: The host's.
+        order: What is copied, and where to.
+    """
+    return asyncio.run(_run(name, order))
+
+
+def show_transfer(name: str, outcome: Outcome, as_json: bool) -> None:
+    """Print what a transfer has done, and exit with 1 if a file could not be copied."""
     emit(_plain(name, outcome), human=lambda: _show(name, outcome), as_json=as_json)
-    if tally.failed:
+    if outcome.tally.failed:
         raise typer.Exit(1)
 
 

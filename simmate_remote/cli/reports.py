@@ -13,6 +13,7 @@ from rich.table import Table
 
 from simmate_remote.cli.output import out, safe, table
 from simmate_remote.errors import error_from_dict
+from simmate_remote.runs.news import news_in_words
 
 _STATES = {"connected": "green", "connecting": "yellow", "reconnecting": "yellow", "waiting for you": "yellow"}
 SHOWN_OUTAGES = 3
@@ -112,6 +113,9 @@ def _facts(report: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "dashboard", report["dashboard"]
     for line in describe_found(report.get("found")):
         yield "found", line
+    if news := report.get("news"):
+        for line in news_in_words(news, since(news["since"]) if news["since"] else ""):
+            yield "runs", line
     if report["state"] == "waiting for you":
         yield "waits", f"for an answer: simmate-remote connect {report['host']} asks for it"
     if report.get("lasting") is False:

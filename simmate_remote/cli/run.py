@@ -94,7 +94,7 @@ def run(
     elif len(sets) > 1:
         _show_many(outcomes, sets, on, as_json)
     else:
-        _show(outcome, target.name, on, as_json)
+        show_outcome(outcome, target.name, on, as_json)
 
 
 def _show_started(handles: list[RunHandle[Any]], on: str, as_json: bool) -> None:
@@ -103,7 +103,15 @@ def _show_started(handles: list[RunHandle[Any]], on: str, as_json: bool) -> None
     note(f"next:      simmate-remote runs show {handles[0].id}")
 
 
-def _show(outcome: RunOutcome, name: str, on: str, as_json: bool) -> None:
+def show_outcome(outcome: RunOutcome, name: str, on: str, as_json: bool) -> None:
+    """Print what came of a run, and exit with 1 if it failed.
+
+    Args:
+        outcome: What came of it.
+        name: What ran.
+        on: Where.
+        as_json: Whether ``--json`` was given.
+    """
     tried = f", at attempt {outcome.attempts} since workers died" if outcome.attempts > 1 else ""
     where = {"serial": "in this process", "local": "on this machine"}.get(on, f"on {outcome.worker} of {on}")
     if outcome.error is not None:

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from simmate_remote.cli.output import JsonOption, emit, emit_array, emit_csv, note
+from simmate_remote.cli.runs_acting import RunId, attach, cancel, files, logs, remove, restart
 from simmate_remote.cli.runs_table import print_run, runs_table, since_told
 from simmate_remote.runs.listing import COLUMNS, Filter, find_run, list_runs, read_run, since_when
 from simmate_remote.runs.local import open_rows
@@ -35,8 +36,8 @@ class ListByDefault(TyperGroup):
 
 app = typer.Typer(cls=ListByDefault, add_completion=False, rich_markup_mode=None)
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or so much of its end that no other has it.")]
-"""The type of every command's ``run`` parameter."""
+for command in (attach, logs, files, cancel, restart, remove):
+    app.command()(command)
 
 
 @app.callback()

@@ -18,6 +18,7 @@ from simmate_remote.database.plain import Plain, open_plain
 from simmate_remote.errors import DatabaseError, RunError, SimmateRemoteError
 from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.news import take_news
+from simmate_remote.runs.settling import writing
 
 logger = logging.getLogger(__name__)
 
@@ -77,6 +78,8 @@ class Follower:
         self._source: Source | None = None
         self._using = asyncio.Lock()
         self._letting_go: asyncio.TimerHandle | None = None
+        self._position = 0
+        self._moved = asyncio.Condition()
         self._going: set[asyncio.Task[None]] = set()
 
     async def follow(self) -> None:
@@ -97,6 +100,12 @@ class Follower:
                     pause = FIRST_PAUSE
         finally:
             await asyncio.shield(self._let_go())
+
+    async def reach_end(self) -> None:
+        """Wait until all that the journal has now is in the rows."""
+        end = (await self._desk.describe())["end"]
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._position >= end)
 
     async def deliver(self) -> dict[str, str]:
         """Tell the host which runs somebody asked to cancel, and give how they stand then."""
@@ -147,11 +156,18 @@ class Follower:
             if position > about["end"]:
                 logger.warning("the journal of %s is shorter than what was read of it", self._host)
                 position = await self._in_database(Collector.rewind)
+        await self._move_to(position)
         while True:
             if position >= about["end"] and not self.caught_up.is_set():
                 await self._catch_up()
             piece = await self._next(position)
             position = await self._in_database(functools.partial(_take, begin=position, piece=piece))
+            await self._move_to(position)
+
+    async def _move_to(self, position: int) -> None:
+        async with self._moved:
+            self._position = position
+            self._moved.notify_all()
 
     async def _next(self, position: int) -> dict[str, Any]:
         """Wait for the piece that follows a position; no more than that is on its way, however slow the database is."""
@@ -194,12 +210,13 @@ class Follower:
             return done
 
     def _with_collector(self, work: Callable[[Collector], T]) -> T:
-        if self._collector is None:
-            assert self._source is not None
-            collector = Collector(self._opened(), self._source)
-            collector.begin()
-            self._collector = collector
-        return work(self._collector)
+        with writing():
+            if self._collector is None:
+                assert self._source is not None
+                collector = Collector(self._opened(), self._source)
+                collector.begin()
+                self._collector = collector
+            return work(self._collector)
 
     async def _wait_for_database(self, error: DatabaseError, pause: float) -> float:
         """Wait before the database is asked for again, and give how long to wait then."""

@@ -27,3 +27,11 @@ def ask_to_cancel(plain: Plain, runs: list[str], now: float) -> dict[str, str]:
             if not changed and (row := plain.row("SELECT state FROM simmate_remote_runs WHERE id = :run", values)):
                 found[run] = row[0]
     return found
+
+
+def forget(plain: Plain, run: str) -> None:
+    """Remove the rows of a run that is lost; nothing of it is anywhere else."""
+    with plain.transaction():
+        for table in ("corrections", "attempts"):
+            plain.change(f"DELETE FROM simmate_remote_{table} WHERE run = :run", {"run": run})
+        plain.change("DELETE FROM simmate_remote_runs WHERE id = :run AND state = 'lost'", {"run": run})

@@ -11,6 +11,7 @@ from simmate_remote.database.plain import Plain, open_plain
 from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.host.journal import Journal
 from simmate_remote.runs.listing import HERE
+from simmate_remote.runs.settling import wait_settled
 
 
 def local_folder() -> Path:
@@ -24,6 +25,7 @@ def open_rows() -> Plain:
     Raises:
         DatabaseError: There is no connection.
     """
+    wait_settled()
     plain = open_plain()
     try:
         collect_here(plain)

@@ -53,7 +53,7 @@ def news_in_words(news: dict[str, Any], when: str) -> list[str]:
     ended = [f"{counts[state]:,} {state}" for state in (*ENDED, "lost") if counts.get(state)]
     going = [f"{counts[state]:,} {state}" for state in ("running", "interrupted", "queued") if counts.get(state)]
     corrected = f"; {news['corrected']:,} of them were corrected on the way" if news["corrected"] else ""
-    used = f"; {_hours(news['seconds'])} of work" if news["seconds"] else ""
+    used = f"; {_hours(news['seconds'])} of work" if news["seconds"] >= 1 else ""
     lines = [f"since {when}: {', '.join(ended)}{corrected}{used}"]
     for each in news["failures"]:
         lines += [f"failed: {each['workflow']} ({each['id'][-8:]}): {each['lines'][0]}", *each["lines"][1:]]

@@ -126,6 +126,31 @@ class SessionClient:
         """
         await self._caller.call("open_desk", path=str(path))
 
+    async def news(self, patience: float) -> dict[str, Any] | None:
+        """Ask what became of the host's runs since somebody was told, and take note that it is told now.
+
+        Args:
+            patience: Seconds to wait until all is collected.
+
+        Returns:
+            What :func:`simmate_remote.runs.news.take_news` gives; None: there is nothing to tell.
+        """
+        news: dict[str, Any] | None = await self._caller.call("news", patience=patience)
+        return news
+
+    async def deliver(self) -> dict[str, str]:
+        """Let the host be told which runs are to be cancelled, as soon as it can be reached.
+
+        Returns:
+            How each of them stands then.
+        """
+        states: dict[str, str] = await self._caller.call("deliver")
+        return states
+
+    def deliver_later(self) -> None:
+        """Do as :meth:`deliver` does, and do not wait for it."""
+        self._caller.tell("deliver")
+
     async def open_errand(self, module: str, path: Path) -> None:
         """Let connections to a Unix socket here be to a module of ours that starts on the host.
 

@@ -121,6 +121,8 @@ class ControlClient(Caller):
             "scale",
             "adapt",
             "logs",
+            "news",
+            "deliver",
             "open_desk",
             "lend",
             "open_errand",
@@ -166,7 +168,7 @@ class ControlClient(Caller):
             "lasting": session.lasting,
             "lease": session.host.lease,
             "ssh": session.host.ssh,
-            "warnings": remote.warnings,
+            "warnings": [*remote.warnings, *filter(None, [session.collecting.trouble])],
             "events": session.dask.deaths,
         }
         if remote.launched is not None:
@@ -244,6 +246,14 @@ class ControlClient(Caller):
         """Have as many workers as the work needs."""
         cluster = await self._session.dask.cluster()
         cluster.adapt(**{"maximum": self._session.dask.most_workers, **options})
+
+    async def news(self, patience: float) -> dict[str, Any] | None:
+        """Give what became of the host's runs since somebody was told."""
+        return await self._session.collecting.news(patience)
+
+    async def deliver(self) -> dict[str, str]:
+        """Tell the host which runs are to be cancelled."""
+        return await self._session.collecting.deliver()
 
     async def lend(self, target: str, path: str) -> str:
         """Let processes on the host connect to a Unix socket of this machine."""

@@ -15,6 +15,7 @@ from simmate_remote.errors import (
     SimmateRemoteError,
 )
 from simmate_remote.keeper.package import own_package
+from simmate_remote.session.collecting import Collecting
 from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.people import People
@@ -24,6 +25,9 @@ from simmate_remote.session.remote_host import RemoteHost
 from simmate_remote.session.state import Progress, State
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_FOR_ROWS = 5.0
+"""Seconds, at the end, for the rows of what was just told."""
 
 
 class Session:
@@ -45,6 +49,7 @@ class Session:
         self.stopped = asyncio.Event()
         self.remote = RemoteHost(host, first_login, self._process_ended, self._everything_ends)
         self.dask = RemoteDask(self.remote, self._cluster_failed)
+        self.collecting = Collecting(self.remote)
         self.lasting = False
         self.stopping = False
         self._ended_everything = False
@@ -114,6 +119,9 @@ class Session:
             stack.push_async_callback(self.dask.leave)
             if self._living is not None:
                 stack.callback(self._living.cancel)
+            stack.push_async_callback(self.collecting.leave)
+            if self.progress.state is State.CONNECTED:
+                await self.collecting.finish(PATIENCE_FOR_ROWS)
             await self.dask.close_ways()
             if end_everything:
                 self._ended_everything = await self.remote.end_everything()
@@ -131,6 +139,7 @@ class Session:
             await self.remote.go_to_node(error, self._people.ask)
             await self.remote.unless_lost(self._begin())
         self.progress.enter(State.CONNECTED)
+        self.collecting.start()
         await Reconnection(self.remote, self.progress, self._people).keep()
 
     async def _begin(self) -> None:

@@ -62,7 +62,7 @@ def spec_of(target: Target, parameters: Mapping[str, Any], prepared: Prepared) -
         parameters={name: readable(value) for name, value in parameters.items()},
         payload=payload,
         code=code.sha256 if code is not None else None,
-        started_by=_who(),
+        started_by=who(),
         created=time.time(),
         versions=versions(),
     )
@@ -99,5 +99,6 @@ def _shortened(text: str) -> str:
 
 
 @cache
-def _who() -> str:
+def who() -> str:
+    """Give who runs this, and on which machine."""
     return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,207 @@
+"""``runs attach``, ``logs``, ``files``, ``cancel``, ``restart``, ``remove``: what is done with a run where it is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import typer
+
+from simmate_remote.cli.output import JsonOption, emit, note, table
+from simmate_remote.errors import RunError
+from simmate_remote.runs.host.spec import Spec
+from simmate_remote.runs.intents import ask_to_cancel, forget
+from simmate_remote.runs.listing import HERE, find_run, read_run, shown_id
+from simmate_remote.runs.local import open_rows
+from simmate_remote.runs.states import ENDED
+
+RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or so much of its end that no other has it.")]
+"""The type of every command's ``run`` parameter."""
+
+NOWHERE = "/nowhere"
+"""A folder that is not here, so that all would be copied into it."""
+
+RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or their ends.")]
+
+
+def attach(run: RunId, as_json: JsonOption = False) -> None:
+    """Show how a run goes until it ends, and its result, as if it had been started here.
+
+    Ctrl-C leaves it; it goes on.
+    """
+    from simmate_remote.cli.progress import RunProgress
+    from simmate_remote.cli.run import show_outcome
+    from simmate_remote.workflows.attaching import attach as wait_for
+
+    about = _about(run)
+    with _desk(about) as desk, RunProgress(about["workflow"], live=True) as progress:
+        spec = Spec.from_bytes(desk.fetch(about["id"], "spec.json"))
+        outcome = wait_for(desk, spec, about["folder"], about["host"], progress.tasks, progress)
+    show_outcome(outcome, about["workflow"], about["host"], as_json)
+
+
+def logs(
+    run: RunId,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until the run has ended.")] = False,
+) -> None:
+    """Print what a run has printed."""
+    from simmate_remote.session.run_output import output_of
+
+    about = _about(run)
+    with _desk(about) as desk:
+        for text in output_of(desk, about["id"], follow=follow):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+
+def files(
+    run: RunId,
+    get: Annotated[
+        str | None, typer.Option(metavar="PATTERN", help="Fetch those whose names match, such as '*.out'.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="The folder here that they go into [default: run-RUN].")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the files that a run has made, or fetch them.
+
+    What is here already is not fetched again, and what was broken off goes on.
+    """
+    from simmate_remote.cli.files import run_transfer, show_transfer
+    from simmate_remote.files.host.order import Order
+
+    about = _about(run)
+    _elsewhere(about)
+    folder = f"{about['folder']}/files"
+    if get is not None:
+        target = to or Path(f"run-{shown_id(about['id'])}")
+        target.mkdir(exist_ok=True)
+        outcome = run_transfer(about["host"], Order("pull", (f"{folder}/{get}",), str(target)))
+        show_transfer(about["host"], outcome, as_json)
+        return
+    outcome = run_transfer(about["host"], Order("pull", (f"{folder}/.",), NOWHERE, dry_run=True))
+    found = [{"path": path.removeprefix(f"{NOWHERE}/"), "size": size} for path, size in outcome.tally.would]
+    rows = [(f"{each['size']:,}", each["path"]) for each in found]
+    emit(found, human=table(("bytes", "file"), rows), as_json=as_json)
+
+
+def cancel(runs: RunIds, as_json: JsonOption = False) -> None:
+    """Cancel runs: what waits is taken back, and programs that they run are ended.
+
+    If a host cannot be reached it is told as soon as it can be. A run that has ended stays as it is.
+    """
+    from simmate_remote.inventory import load_host
+    from simmate_remote.session.cancelling import deliver_to
+
+    rows = open_rows()
+    wanted = [read_run(rows, find_run(rows, each)) for each in runs]
+    for about in wanted:
+        _elsewhere(about)
+    states: dict[str, str] = ask_to_cancel(rows, [about["id"] for about in wanted], time.time())
+    rows.close()
+    for host in {about["host"] for about in wanted if about["id"] not in states}:
+        told = asyncio.run(deliver_to(load_host(host)))
+        states |= told or {}
+    for about in wanted:
+        state = states.get(about["id"])
+        if state is None:
+            note(
+                f"{about['host']} cannot be reached now; it is told to cancel {shown_id(about['id'])} as soon as it can"
+                f"\n  next:      simmate-remote connect {about['host']}"
+            )
+        elif about["state"] in ENDED:
+            note(f"{shown_id(about['id'])} was {state} already")
+        elif state == "cancelled":
+            note(f"{shown_id(about['id'])} is cancelled")
+        else:
+            note(f"{shown_id(about['id'])} had {state} before")
+    emit({about["id"]: states.get(about["id"], "to be cancelled") for about in wanted}, as_json=as_json)
+
+
+def restart(
+    run: RunId,
+    parameters: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Parameters that change; it is a new run then.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a run again that failed or was cancelled: in its folder, where its programs go on from what is there."""
+    from simmate_remote.workflows.attaching import run_again
+
+    changes = dict(_split(each) for each in parameters or ())
+    about = _about(run)
+    with _desk(about) as desk:
+        again = about["id"]
+        if changes:
+            again = run_again(desk, Spec.from_bytes(desk.fetch(again, "spec.json")), changes)
+        else:
+            desk.call("restart", id=again)
+    note(f"{about['workflow']} runs again as {again}\n  next:      simmate-remote runs attach {shown_id(again)}")
+    emit({"id": again}, as_json=as_json)
+
+
+def remove(runs: RunIds, as_json: JsonOption = False) -> None:
+    """Remove runs that have ended: their folders, with all files in them, and what is known of them here."""
+    removed = []
+    for each in runs:
+        about = _about(each)
+        if about["state"] == "lost":
+            rows = open_rows()
+            forget(rows, about["id"])
+            rows.close()
+        else:
+            with _desk(about) as desk:
+                desk.call("remove", id=about["id"])
+        removed.append(about["id"])
+        note(f"{shown_id(about['id'])} is removed")
+    emit(removed, as_json=as_json)
+
+
+def _about(run: str) -> dict[str, Any]:
+    rows = open_rows()
+    about = read_run(rows, find_run(rows, run))
+    rows.close()
+    return about
+
+
+def _elsewhere(about: dict[str, Any]) -> None:
+    """Check that a run is on a host.
+
+    Raises:
+        RunError: It is one of this machine's programs'.
+    """
+    if about["host"] == HERE:
+        raise RunError(
+            "this run belongs to the program here that made it",
+            run=about["id"],
+            folder=about["folder"],
+            meanwhile=f"its folder is {about['folder']}",
+        )
+
+
+@contextlib.contextmanager
+def _desk(about: dict[str, Any]) -> Iterator[Any]:
+    from simmate_remote.cli.connection import connected
+    from simmate_remote.inventory import load_host
+
+    _elsewhere(about)
+    with connected(load_host(about["host"])) as desk:
+        yield desk
+
+
+class _Change(NamedTuple):
+    name: str
+    value: str
+
+
+def _split(word: str) -> _Change:
+    name, equals, value = word.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{word!r} is not of the form NAME=VALUE")
+    return _Change(name, value)
