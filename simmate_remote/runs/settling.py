@@ -1,4 +1,4 @@
-"""Who looks at rows waits a moment for those that a session is just writing: by a lock on a file, which ends with us."""
+"""Who looks at rows waits a moment for those that a session is just writing: by a lock, which ends with its holder."""
 
 from __future__ import annotations
 
