@@ -16,6 +16,10 @@ QUIET_LIMIT = 300.0
 """Seconds that all runs have to end once nothing breaks any more."""
 
 LOOK = 1.0
+MOST_IN_VAIN = 2
+"""Faults that follow each other although no further run could be submitted."""
+
+PROGRESS_LIMIT = 60.0
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,15 @@ def play(stage: Stage, plan: Plan) -> Played:
     jobs = plan.jobs()
     reboots = [plan.runs * (number + 1) // (plan.reboots + 1) for number in range(plan.reboots)]
     cuts = [plan.runs // 4, plan.runs * 3 // 4]
-    while len(stage.ids()) < plan.runs or (plan.each_once and gremlin.has_more):
+    count = since_progress = 0
+    while count < plan.runs or (plan.each_once and gremlin.has_more):
         stage.connect()
         stage.submit(jobs)
+        if since_progress >= MOST_IN_VAIN:
+            _wait_for_progress(stage, count)
         gremlin.act()
-        count = len(stage.ids())
+        before, count = count, len(stage.ids())
+        since_progress = 0 if count > before else since_progress + 1
         if cuts and count >= cuts[0]:
             cuts.pop(0)
             gremlin.cut_network()
@@ -63,6 +71,14 @@ def play(stage: Stage, plan: Plan) -> Played:
     found = reckon(stage, jobs)
     found.left += stage.end()
     return Played(plan, gremlin.done, found, time.monotonic() - began)
+
+
+def _wait_for_progress(stage: Stage, count: int) -> None:
+    """Wait until another run was taken, or for a minute: a busy machine needs longer to come back than to break."""
+    deadline = time.monotonic() + PROGRESS_LIMIT
+    while len(stage.ids()) == count and time.monotonic() < deadline:
+        stage.connect()
+        time.sleep(0.2)
 
 
 def _wait_for_all(stage: Stage) -> None:

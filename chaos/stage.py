@@ -157,7 +157,7 @@ class Stage(Place):
         asked = self.command("ps", HOST, "--json", limit=10)
         if asked.returncode:
             return []
-        return [(each["name"], each["pid"]) for each in json.loads(asked.stdout)["processes"]]
+        return [(each["name"], each["pid"]) for each in json.loads(asked.stdout).get("processes", ())]
 
     def look(self) -> dict[str, Any]:
         """Read on the host what stands in the runs' folders, and in the journal."""
