@@ -42,7 +42,7 @@ def attach(
         WorkflowError: Its result cannot be understood here.
         SimmateRemoteError: The desk is gone.
     """
-    watch = DeskWatch(desk, [spec.id], host, lambda: desk)
+    watch = DeskWatch(desk, [spec.id], host)
     handle: RunHandle[Any] = RunHandle(spec.workflow, spec.id, folder, None, watch)
     handle.listen(tasks)
     shown: Update | None = None
