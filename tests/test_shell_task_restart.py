@@ -314,7 +314,7 @@ def test_what_a_dead_attempt_has_left_is_ended_first(tmp_path: Path) -> None:
 
 def test_where_there_are_no_locks_the_owner_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from simmate_remote.keeper.host.record import boot_id
-    from simmate_remote.workflows.shell import lock as module
+    from simmate_remote.runs.host import lock as module
 
     def refuse(fd: int, operation: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
