@@ -70,10 +70,11 @@ def make_engine(where: Configuration | Lent) -> Engine:
         DatabasePackagesError: This Python lacks what the database needs.
     """
     try:
+        import psycopg  # noqa: F401 - SQLAlchemy wants it
         import sqlalchemy
     except ImportError as error:
         raise DatabasePackagesError(
-            f"this Python has no SQLAlchemy, which the database needs: {sys.executable}",
+            f"the Python {sys.executable} lacks what the database needs: {error}",
             remedies=(Remedy("simmate-remote setup HOST", "where this is a host: makes its Python equal to yours"),),
         ) from error
 
