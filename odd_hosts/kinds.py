@@ -81,10 +81,16 @@ def offer_nothing(folder: Path) -> Path:
     return path
 
 
-def _without_python(name: str, lab: Lab, stack: contextlib.ExitStack, offer: Callable[[Path], Path]) -> Prepared:
+def _without_python(
+    name: str,
+    lab: Lab,
+    stack: contextlib.ExitStack,
+    offer: Callable[[Path], Path],
+    behind: str = "/usr/bin/false",
+) -> Prepared:
     made = _account(name, lab, stack)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    stack.enter_context(python_hidden(lab))
+    stack.enter_context(python_hidden(lab, behind))
     # Wheels as they are in the user's cache, and no interpreter that was fetched before.
     wheels = folder / "simmate-remote/wheels"
     wheels.mkdir(parents=True)
@@ -93,6 +99,19 @@ def _without_python(name: str, lab: Lab, stack: contextlib.ExitStack, offer: Cal
             (wheels / each.name).symlink_to(each)
     downloads = str(offer(folder))
     return Prepared(made.alias, environment={"UV_PYTHON_DOWNLOADS_JSON_URL": downloads, "XDG_CACHE_HOME": str(folder)})
+
+
+def other_minor(lab: Lab, stack: contextlib.ExitStack) -> Prepared:
+    """Let the only Python be PyPy, which speaks another minor version; an interpreter can be fetched here."""
+    place = "/usr/local/bin/python-of-another-minor"
+    lab.run("root", f"printf '#!/bin/sh\\nexec pypy3 \"$@\"\\n' > {place} && chmod 755 {place}")
+    stack.callback(lab.run, "root", f"rm {place}")
+    return _without_python("odd-pypy", lab, stack, offer_python, place)
+
+
+def named_minor(lab: Lab, stack: contextlib.ExitStack) -> Prepared:
+    """Name PyPy in the inventory."""
+    return Prepared(lab.account("odd-named-pypy").alias, {"python": "/usr/bin/pypy3"})
 
 
 def old_distributed(lab: Lab, stack: contextlib.ExitStack) -> Prepared:
@@ -116,5 +135,7 @@ ODD_HOSTS = (
     OddHost(f"a disk of {QUOTA} MB", quota, ("folder",), "full, or your quota is used up"),
     OddHost("no Python anywhere", no_python_anywhere, ("python",), "and none could be brought"),
     OddHost("no Python; one can be fetched here", no_python, ("python",)),
+    OddHost("another minor version only: PyPy 3.9; one can be fetched here", other_minor, ("python",)),
+    OddHost("PyPy 3.9 in `python:`", named_minor, ("python",), "was named, and is no Python"),
     OddHost(f"distributed {OLD} in `python:`", old_distributed, ("versions",)),
 )

@@ -18,10 +18,10 @@ MINOR = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 @contextlib.contextmanager
-def python_hidden(lab: Lab) -> Iterator[None]:
-    """Let the box have no Python for the time of a block; what runs of it goes on."""
+def python_hidden(lab: Lab, behind: str = "/usr/bin/false") -> Iterator[None]:
+    """Let the box have no Python, or another program in its place, for the time of a block; what runs of it goes on."""
     found = lab.run("root", f"readlink -f {SYSTEM_PYTHON}").stdout.strip()
-    lab.run("root", f"mount --bind /usr/bin/false {found}")
+    lab.run("root", f"mount --bind {behind} {found}")
     try:
         yield
     finally:

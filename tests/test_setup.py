@@ -200,7 +200,7 @@ async def test_a_named_python_is_taken_and_a_wrong_one_refused(box: Box, here: H
     # For another `python:`, the environment does not stand in.
     assert (await check(bare(box), Wish(), here.supply, QUIET)).difference
     await remove(bare(box), QUIET)
-    with pytest.raises(RemotePythonError, match="none could be brought"):
+    with pytest.raises(RemotePythonError, match="was named, and is no Python"):
         await bring(box, here, wish=Wish(python="/nowhere/python"))
     box.run("rm -r ~/'my env' ~/simmate-remote")
 

@@ -55,6 +55,21 @@ def install_python(
     raise no_python(shell, survey, "\n".join([*answer.values("said"), answer.errors]))
 
 
+def wrong_python(shell: Shell, survey: Survey, named: str) -> RemotePythonError:
+    """Say that the interpreter or environment that was named does not fit; what a person has chosen is not replaced."""
+    others = ", ".join(f"{each.path} is {each.version}" for each in survey.interpreters) or "it gave no version"
+    host = shlex.quote(shell.host)
+    return RemotePythonError(
+        f"`{named}` was named, and is no Python {MINOR} ({others})",
+        host=shell.host,
+        meanwhile="no other one was looked for, and the environment that was there before, if any, is as it was",
+        remedies=(
+            Remedy(f"simmate-remote hosts show {host}", "without `python:` a Python is found there, or brought"),
+            Remedy(f"simmate-remote setup {host} --python PATH", f"PATH is a Python {MINOR} there"),
+        ),
+    )
+
+
 def no_python(shell: Shell, survey: Survey, detail: str) -> RemotePythonError:
     """Say that there is no interpreter of our minor version, and what there is instead."""
     others = ", ".join(f"{each.path} is {each.version}" for each in survey.interpreters) or "no Python was found"

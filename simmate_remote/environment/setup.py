@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from simmate_remote.environment.building import Plan, build
 from simmate_remote.environment.enrolment import enrol
-from simmate_remote.environment.interpreters import install_python, no_python
+from simmate_remote.environment.interpreters import install_python, wrong_python
 from simmate_remote.environment.local import Distribution, Wanted, choose
 from simmate_remote.environment.login import Login, log_in
 from simmate_remote.environment.sending import Progress, disk_full, send
@@ -196,7 +196,7 @@ class _Work:
             )
         named = self._wish.python or self._host.python
         if found.interpreter is None and named is not None:
-            raise no_python(self._shell, found, f"`{named}` was named, and is not looked behind")
+            raise wrong_python(self._shell, found, named)
         if 0 < found.free < plan.unpacked:
             raise disk_full(
                 self._shell, f"free: {found.free / 1e6:.0f} MB; the environment takes {plan.unpacked / 1e6:.0f} MB"

@@ -17,6 +17,7 @@ PROGRAMS = {
     "fish": "fish",
     "pw.x": "quantum-espresso",
     "xtb": "xtb",
+    "pypy3": "pypy3",  # an interpreter of another minor version, which Debian has
     "rsync": "rsync",  # what `push` is measured against
 }
 FILES = {

@@ -22,7 +22,7 @@ from simmate_remote.workflows import bundle as bundle_module
 from simmate_remote.workflows import files as files_module
 from simmate_remote.workflows.bundle import bundle
 from simmate_remote.workflows.own_code import needed_code
-from simmate_remote.workflows.running import RunOutcome, run_target
+from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.target import Target, load_target
 from simmate_remote.workflows.watching import Update
 from tests.unit.clusters import cluster_elsewhere
@@ -229,58 +229,6 @@ def test_what_cannot_travel_is_told_in_words(code: Path, remote: Client) -> None
     assert "cannot pickle '_thread.lock'" in outcome.traceback
 
 
-def test_edited_code_is_seen_and_versions_do_not_mix(remote: Client, tmp_path: Path) -> None:
-    text = """
-    from distributed import worker_client
-    def inner(x):
-        return {version}
-    def f():
-        with worker_client() as client:
-            return client.gather(client.map(inner, range(8)))
-    """
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-    first = alone(tmp_path / "one", text.format(version=1))
-    assert run_target(first, {}, remote).get() == [1] * 8
-    second = alone(tmp_path / "two", text.format(version=22))
-    assert run_target(second, {}, remote).get() == [22] * 8
-    assert run_target(alone(tmp_path / "one", text.format(version=333)), {}, remote).get() == [333] * 8
-    assert run_target(alone(tmp_path / "one", text.format(version=1)), {}, remote).get() == [1] * 8
-
-
-def test_two_versions_at_the_same_time_in_one_worker(tmp_path: Path) -> None:
-    text = """
-    import threading
-    from distributed import get_worker
-    def version():
-        return {version}
-    def f(folder: str, me: str, other: str):
-        from pathlib import Path
-        Path(folder, me).touch()
-        for _ in range(2000):
-            if Path(folder, other).exists():
-                return version(), get_worker().address
-            threading.Event().wait(0.01)
-    """
-    for folder in ("one", "two"):
-        (tmp_path / folder).mkdir()
-    with cluster_elsewhere(tmp_path, workers=1) as (address, _), Client(address, set_as_default=False) as client:
-        outcomes: dict[str, RunOutcome] = {}
-
-        def start_the_other(update: Update) -> None:
-            if update.state == "running" and not outcomes:
-                second = alone(tmp_path / "two", text.format(version=2))
-                given = {"folder": str(tmp_path), "me": "b", "other": "a"}
-                outcomes["b"] = run_target(second, given, client)
-
-        first = alone(tmp_path / "one", text.format(version=1))
-        given = {"folder": str(tmp_path), "me": "a", "other": "b"}
-        outcomes["a"] = run_target(first, given, client, on_update=start_the_other)
-    assert outcomes["a"].get() == (1, outcomes["b"].get()[1])
-    assert outcomes["b"].get()[0] == 2
-    assert not [file for file in tmp_path.rglob("*") if "shipped_" in file.name]
-
-
 def test_code_is_there_again_after_a_restart(code: Path, remote: Client) -> None:
     function = target(code, "sum_of_squares")
     assert run_target(function, {}, remote).get().value == 114
@@ -402,48 +350,6 @@ def test_a_result_of_a_class_that_is_not_here(remote: Client, tmp_path: Path) ->
     )
     with pytest.raises(WorkflowError, match=r"result cannot be understood here: .*only_there"):
         run_target(function, {}, remote)
-
-
-def test_a_cluster_that_cannot_take_in_the_code(
-    monkeypatch: pytest.MonkeyPatch, remote: Client, tmp_path: Path
-) -> None:
-    def refuse(*_: object) -> None:
-        raise OSError("disk full")
-
-    monkeypatch.setattr(remote, "register_plugin", refuse)
-    with pytest.raises(ClusterError, match=r"could not take in the code of refused.*disk full"):
-        run_target(alone(tmp_path, "def f(): ...", name="refused"), {}, remote)
-
-
-def test_all_ways_to_import_own_code(remote: Client, tmp_path: Path) -> None:
-    """A file with the name of a standard module, and imports late, dotted, renamed, circular and without __init__."""
-    for name, text in {
-        "late.py": "from statistics_ import f\nvalue = 1",
-        "plain/inner/leaf.py": "value = 2",
-        "regular/__init__.py": "import regular.other",
-        "regular/other.py": "from regular import third\nvalue = third.value",
-        "regular/third.py": "value = 3",
-    }.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(text)
-    (tmp_path / "statistics.py").write_text(
-        textwrap.dedent(
-            """
-            import json
-            import plain.inner.leaf
-            import regular.other as other
-            def f():
-                import late
-                from plain.inner import leaf
-                assert late.f is f and leaf is plain.inner.leaf
-                return late.value, plain.inner.leaf.value, other.value, json.dumps(1)
-            """
-        )
-    )
-    function = load_target(f"{tmp_path}/statistics.py:f")
-    assert function.module == "statistics_"
-    assert run_target(function, {}, "serial").get() == (1, 2, 3, "1")
-    assert run_target(function, {}, remote).get() == (1, 2, 3, "1")
 
 
 def test_the_host_needs_distributed_alone() -> None:
