@@ -41,7 +41,7 @@ def attach(run: RunId, as_json: JsonOption = False) -> None:
     about = _about(run)
     with _desk(about) as desk, RunProgress(about["workflow"], live=True) as progress:
         spec = Spec.from_bytes(desk.fetch(about["id"], "spec.json"))
-        outcome = wait_for(desk, spec, about["folder"], about["host"], progress.tasks, progress)
+        outcome = wait_for(desk, spec, about["folder"], progress.tasks, progress)
     show_outcome(outcome, about["workflow"], about["host"], as_json)
 
 

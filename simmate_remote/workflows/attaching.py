@@ -24,16 +24,13 @@ from simmate_remote.workflows.watching import Update
 _SECONDS_BETWEEN_LOOKS = 1.0
 
 
-def attach(
-    desk: RunDesk, spec: Spec, folder: str, host: str, tasks: RunTasks, on_update: Callable[[Update], None]
-) -> RunOutcome:
+def attach(desk: RunDesk, spec: Spec, folder: str, tasks: RunTasks, on_update: Callable[[Update], None]) -> RunOutcome:
     """Wait for a run, and show how it goes; it goes on when this is interrupted.
 
     Args:
         desk: The host's.
         spec: What the run is.
         folder: Its folder there.
-        host: What the user calls the host.
         tasks: Gathers meanwhile what the run's own tasks tell.
         on_update: Called whenever something about it has changed.
 
@@ -42,7 +39,7 @@ def attach(
         WorkflowError: Its result cannot be understood here.
         SimmateRemoteError: The desk is gone.
     """
-    watch = DeskWatch(desk, [spec.id], host)
+    watch = DeskWatch(desk, [spec.id])
     handle: RunHandle[Any] = RunHandle(spec.workflow, spec.id, folder, None, watch)
     handle.listen(tasks)
     shown: Update | None = None
