@@ -266,7 +266,8 @@ def test_the_commands_say_what_they_did(commands: Any, box: Box, tree: Path, tmp
 def test_ctrl_c_says_that_it_can_be_gone_on_with(commands: Any, box: Box, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(400_000_000))
     with subprocess.Popen([*COMMAND, "push", "lab-box", "large"], stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: box.run("ls -A ~ | grep .part").stdout != "", 60, "a part is there")
+        begun = "find ~ -maxdepth 1 -name '*.part*' -size +10M"
+        wait_until(lambda: box.run(begun).stdout != "", 60, "a part is there")
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
     assert process.returncode == 130
