@@ -78,6 +78,7 @@ class Follower:
         self._source: Source | None = None
         self._using = asyncio.Lock()
         self._letting_go: asyncio.TimerHandle | None = None
+        self._opened_once = False
         self._position = 0
         self._moved = asyncio.Condition()
         self._going: set[asyncio.Task[None]] = set()
@@ -129,7 +130,7 @@ class Follower:
         """
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.caught_up.wait(), patience)
-        if self._collector is None:
+        if not self._opened_once:
             return None
         try:
             return await self._in_database(lambda collector: take_news(collector.plain, time.time(), self._host))
@@ -216,6 +217,7 @@ class Follower:
                 collector = Collector(self._opened(), self._source)
                 collector.begin()
                 self._collector = collector
+                self._opened_once = True
             return work(self._collector)
 
     async def _wait_for_database(self, error: DatabaseError, pause: float) -> float:

@@ -59,11 +59,12 @@ class Collecting:
         Args:
             patience: Seconds to wait until all is collected that was told there.
         """
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError, SimmateRemoteError):
             async with asyncio.timeout(patience):
                 await self._begun.wait()
                 assert self._follower is not None
                 await self._follower.caught_up.wait()
+                await self._follower.reach_end()
         return await self._follower.news(0) if self._follower is not None else None
 
     async def finish(self, patience: float) -> None:

@@ -1,0 +1,149 @@
+"""Runs on a host, from this side: rows that come by themselves, and what commands do with a run where it is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simmate_remote.inventory import load_host
+from simmate_remote.testing import EmbeddedHost
+from tests.boxes import EmbeddedBox, assert_nothing_left
+from tests.hosts import session_pid, wait_until
+
+PROGRAM = str(Path(sys.executable).with_name("simmate-remote"))
+CODE = """
+from simmate_remote import workflow
+from simmate_remote.workflows.current import current
+
+@workflow
+def add(a: int, b: int = 2) -> int:
+    if a < 0:
+        raise ValueError("less than\\\\nnothing")
+    return a + b
+
+@workflow
+def wait(name: str, seconds: float = 60.0) -> str:
+    one = current()
+    (one.folder / f"{name}.out").write_text(name * 3)
+    (one.folder / "scratch").write_text("x")
+    print("begun", flush=True)
+    one.cancelled.wait(seconds)
+    return name
+"""
+
+
+class User:
+    """Types command lines."""
+
+    def __init__(self, folder: Path, box: EmbeddedBox) -> None:
+        self.folder = folder
+        self.box = box
+        self.told = ""
+
+    def __call__(self, *words: str, code: int = 0) -> str:
+        done = subprocess.run(
+            [PROGRAM, *words], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        self.told = done.stderr
+        assert done.returncode == code, done.stdout + done.stderr
+        return done.stdout
+
+    def runs(self, *words: str) -> list[dict[str, Any]]:
+        return list(json.loads(self("runs", *words, "--json")))
+
+    def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> dict[str, Any]:
+        """Wait until the rows are as they shall be, and give the newest."""
+
+        def holds() -> bool:
+            with contextlib.suppress(IndexError):
+                return condition(self.runs())
+            return False
+
+        wait_until(holds, 40, "the rows")
+        return self.runs()[0]
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+    """Give a user who is connected to an embedded host."""
+    with EmbeddedHost() as host:
+        box = EmbeddedBox(host)
+        box.inventory(tmp_path / "hosts")
+        monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path / "hosts"))
+        monkeypatch.setenv("COLUMNS", "200")
+        (tmp_path / "work.py").write_text(CODE)
+        user = User(tmp_path, box)
+        user("connect", "lab-box")
+        yield user
+        user("disconnect", "lab-box", "--stop")
+        assert_nothing_left(box)
+
+
+def test_rows_come_by_themselves_and_coming_back_tells_of_them(user: User) -> None:
+    user("run", "work.py:add", "a=1", "--on", "lab-box")
+    user("run", "work.py:add", "a=-1", "--on", "lab-box", code=1)
+    told = user("connect", "lab-box")
+    assert "1 finished, 1 failed" in told
+    assert "failed: add" in told
+    assert "nothing" in told
+    assert "1 finished" not in user("connect", "lab-box")
+    failed, finished = user.runs()
+    assert (failed["state"], failed["error_type"], failed["host"]) == ("failed", "ValueError", "lab-box")
+    assert (finished["state"], finished["result"], finished["parameters"]["a"]) == ("finished", 3, 1)
+    # The session that kept them is killed; what it had not told is found by the next one.
+    run = user("run", "work.py:wait", "name=x", "seconds=0.5", "--on", "lab-box", "--detach").split()[0]
+    os.kill(session_pid(load_host("lab-box")), signal.SIGKILL)
+    user("connect", "lab-box")
+    assert user.until(lambda runs: runs[0]["state"] == "finished")["id"] == run
+
+
+def test_what_is_done_with_a_run_where_it_is(user: User) -> None:
+    run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
+    user.until(lambda runs: runs[0]["state"] == "running")
+    wait_until(lambda: user("runs", "logs", run[-8:]) == "begun\n", 20, "what it prints")
+    assert {line.split()[1] for line in user("runs", "files", run).splitlines()[1:]} == {"x.out", "scratch"}
+    user("runs", "files", run, "--get", "*.out")
+    assert [path.name for path in (user.folder / f"run-{run[-8:]}").iterdir()] == ["x.out"]
+    assert json.loads(user("runs", "cancel", run, "--json")) == {run: "cancelled"}
+    user.until(lambda runs: runs[0]["state"] == "cancelled")
+    user("runs", "restart", run, "seconds=0.1", "name=again")
+    again = user.until(lambda runs: runs[0]["state"] == "finished")
+    assert (again["restarted_from"], again["result"], again["parameters"]["name"]) == (run, "again", "again")
+    assert "again" in user("runs", "attach", again["id"])
+    user("runs", "restart", run)
+    user.until(lambda runs: runs[1]["state"] == "running" and runs[1]["attempts"] == 2)
+    user("runs", "cancel", run)
+    user.until(lambda runs: runs[1]["state"] == "cancelled")
+    user("runs", "remove", run)
+    user.until(lambda runs: [each["id"] for each in runs] == [again["id"]])
+
+
+def test_a_cancel_while_nothing_is_connected_is_delivered_later(user: User) -> None:
+    run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
+    user.until(lambda runs: runs[0]["state"] == "running")
+    user("disconnect", "lab-box")
+    user("runs", "cancel", run)
+    assert "cannot be reached now" in user.told
+    assert "to be cancelled" in user("runs")
+    user("connect", "lab-box")
+    user.until(lambda runs: runs[0]["state"] == "cancelled")
+
+
+def test_a_run_whose_folder_was_removed_is_lost_and_can_be_forgotten(user: User) -> None:
+    run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
+    user.until(lambda runs: runs[0]["state"] == "running")
+    user("disconnect", "lab-box", "--stop")
+    user.box.run(f"rm -r ~/simmate-remote/runs/{run}")
+    user("connect", "lab-box")
+    user.until(lambda runs: runs[0]["state"] == "lost")
+    user("runs", "remove", run)
+    assert user.runs() == []
