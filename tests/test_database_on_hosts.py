@@ -35,6 +35,25 @@ def write_row(number: int) -> int:
 
 
 @travels
+def write_two(path: str, number: int) -> int:
+    import time
+    from pathlib import Path
+
+    from sqlalchemy import text
+
+    from simmate_remote.database import session
+
+    with session.begin() as rows:
+        rows.execute(text("INSERT INTO seen VALUES (:number)"), {"number": number})
+        Path(path + ".began").touch()
+        while not Path(path).exists():
+            time.sleep(0.05)
+        time.sleep(0.3)  # the link is cut by now
+        rows.execute(text("INSERT INTO seen VALUES (:number)"), {"number": number})
+        return int(rows.scalar(text("SELECT count(*) FROM seen")))
+
+
+@travels
 def variables() -> dict[str, str]:
     import os
 
@@ -57,10 +76,16 @@ def test_a_worker_writes_rows_through_outages_and_restarts(box: Box, table: None
             assert supervisor_of(place) is None
             assert lab.client.submit(write_row, 1).result(timeout=40) == 1
             assert lab.database is database.engine
+            now = box.run("mktemp -u").stdout.strip()
+            halfway = lab.client.submit(write_two, now, 2)
+            wait_until(lambda: box.run(f"test -e {now}.began").returncode == 0, 20, "the first half of a transaction")
+            box.run(f"touch {now}")
             box.cut()
-            assert lab.client.submit(write_row, 2).result(timeout=50) == 2
+            assert halfway.result(timeout=50) == 3
             os.kill(server_of(place), signal.SIGKILL)
-            assert lab.client.submit(write_row, 3).result(timeout=50) == 3
+            # What is under way in that moment fails, as with any server.
+            wait_until(lambda: supervisor_of(place) is None, 20, "the end of what the server left")
+            assert lab.client.submit(write_row, 3).result(timeout=50) == 4
         finally:
             end_session(host)
 
