@@ -52,6 +52,10 @@ bench: .venv/dev-ready lab-packages ## measure speeds in the lab, as ratios of p
 faults: .venv/dev-ready lab-packages ## let every fault happen in the lab and write docs/faults.md (root; two hours)
 	@$(BIN)/python -m faults
 
+.PHONY: chaos
+chaos: .venv/dev-ready lab-packages ## kill everything at random under 1,000 durable runs, and write docs/faults.md (root)
+	@$(BIN)/python -m chaos
+
 .PHONY: odd-hosts
 odd-hosts: .venv/dev-ready lab-packages ## set up and use odd hosts in the lab, and write docs/odd-hosts.md (root)
 	@$(BIN)/python -m odd_hosts

@@ -30,6 +30,7 @@ class Gremlin:
         self._plan = plan
         self._draw = random.Random(plan.seed + 1)
         self._bag: list[str] = []
+        self._bags = 0
         self._faults: dict[str, tuple[int, Callable[[], None]]] = {
             "link cut": (6, stage.box.cut),
             "worker": (4, lambda: self._kill_there("worker")),
@@ -49,13 +50,14 @@ class Gremlin:
             if self._plan.each_once:
                 self._bag = list(self._faults)
             self._draw.shuffle(self._bag)
+            self._bags += 1
         name = self._bag.pop()
         self._break(name, self._faults[name][1])
 
     @property
     def has_more(self) -> bool:
         """Whether something was not broken yet that shall be."""
-        return bool(self._bag) or not self.done
+        return self._bags < 1 or (self._bags == 1 and bool(self._bag))
 
     def cut_network(self) -> None:
         """Let nothing through for a while."""

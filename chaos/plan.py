@@ -64,4 +64,4 @@ class Plan:
 
 def short(seed: int) -> Plan:
     """Give the plan of the short form."""
-    return Plan(seed, runs=40, longest=1.0, cut=2.0, pause=1.0, reboots=1, each_once=True)
+    return Plan(seed, runs=40, longest=3.0, cut=2.0, pause=1.0, reboots=1, each_once=True)

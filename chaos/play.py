@@ -55,7 +55,7 @@ def play(stage: Stage, plan: Plan) -> Played:
     while count < plan.runs or (plan.each_once and gremlin.has_more):
         stage.connect()
         stage.submit(jobs)
-        if since_progress >= MOST_IN_VAIN:
+        if count < plan.runs and since_progress >= MOST_IN_VAIN:
             _wait_for_progress(stage, count)
         gremlin.act()
         before, count = count, len(stage.ids())

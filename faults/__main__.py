@@ -7,6 +7,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+from chaos.report import section
 from faults.fault import Fault
 from faults.network_faults import ROUND_TRIP
 from faults.observation import Observation
@@ -38,7 +39,7 @@ def main() -> int:
     if options.only or options.quick:
         print(tables(rows))
     else:
-        DOCUMENT.write_text(document(rows, options.link, ROUND_TRIP))
+        DOCUMENT.write_text(document(rows, options.link, ROUND_TRIP) + section())
         print(f"written: {DOCUMENT}", file=sys.stderr)
     return int(any(each.violations for row in rows for each in row.observations))
 

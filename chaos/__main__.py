@@ -1,0 +1,54 @@
+"""``python -m chaos``: play chaos in the lab, once for each seed, and write its section of docs/faults.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+
+from chaos.plan import Plan, short
+from chaos.play import Played, play
+from chaos.report import put_section, table
+from chaos.stage import Stage
+from faults.network_faults import ROUND_TRIP
+from tests.boxes import LabBox
+from tests.lab import Lab
+
+
+def main() -> int:
+    """Play what the command line says, and return the exit status: 1 if anything was not as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
+    parser.add_argument("--runs", type=int, default=1000, help="runs of each play")
+    parser.add_argument("--seed", type=int, action="append", help="play this one; may be repeated; default: 1 to 5")
+    parser.add_argument("--quick", action="store_true", help="40 short runs, and nothing is written")
+    options = parser.parse_args()
+    if missing := Lab.missing():
+        print(f"the lab cannot be had: {missing[0]}; this would enable it: {missing[1]}", file=sys.stderr)
+        return 1
+    played = []
+    for seed in options.seed or range(1, 6):
+        plan = short(seed) if options.quick else replace(Plan(seed), runs=options.runs)
+        played.append(_play(plan))
+        for name, each in played[-1].reckoning.violations.items():
+            print(f"seed {seed}, {name}:", *each, sep="\n  ", file=sys.stderr)
+    if options.quick:
+        print(table(played))
+    else:
+        put_section(played, ROUND_TRIP)
+    return int(any(each.reckoning.violations for each in played))
+
+
+def _play(plan: Plan) -> Played:
+    with Lab.up() as lab, lab.network.delay(ROUND_TRIP):
+        stage = Stage(LabBox(lab))
+        try:
+            played = play(stage, plan)
+            if played.reckoning.violations:
+                print(stage.evidence(), file=sys.stderr)
+            return played
+        finally:
+            stage.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
