@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import socket
-from pathlib import Path
-
-import platformdirs
 
 from simmate_remote.database.plain import Plain, open_plain
 from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.host.journal import Journal
 from simmate_remote.runs.listing import HERE
+from simmate_remote.runs.recording import local_folder, note_interrupted
 from simmate_remote.runs.settling import wait_settled
-
-
-def local_folder() -> Path:
-    """Give the folder of the runs that this machine's programs made without a host; it need not be there."""
-    return platformdirs.user_data_path("simmate-remote") / "runs"
 
 
 def open_rows() -> Plain:
@@ -42,6 +35,8 @@ def collect_here(plain: Plain) -> None:
     name = journal.name()
     if name is None:
         return
+    unfinished = "SELECT id FROM simmate_remote_runs WHERE journal = :journal AND state = 'running'"
+    note_interrupted(row[0] for row in plain.rows(unfinished, {"journal": name}))
     found = plain.row("SELECT position FROM simmate_remote_journals WHERE journal = :journal", {"journal": name})
     if found is not None and found[0] == journal.size():
         return

@@ -34,9 +34,11 @@ class Handle(abc.ABC, Generic[R]):
 
     Attributes:
         name: What runs.
+        id: The run's, good for ``simmate-remote runs``; empty: it is a part of another run, or could not be recorded.
     """
 
     name: str
+    id: str
 
     @abc.abstractmethod
     def outcome(self, timeout: float | None = None) -> RunOutcome:
@@ -108,10 +110,12 @@ class FinishedHandle(Handle[R]):
     Args:
         name: What ran.
         outcome: What came of it.
+        run: Its id.
     """
 
-    def __init__(self, name: str, outcome: RunOutcome) -> None:
+    def __init__(self, name: str, outcome: RunOutcome, run: str = "") -> None:
         self.name = name
+        self.id = run
         self._outcome = outcome
 
     def outcome(self, timeout: float | None = None) -> RunOutcome:
@@ -145,10 +149,14 @@ class ClusterHandle(Handle[R]):
         future: The task.
         host: What the user calls the cluster, for messages.
         watch: Knows how it goes, and others that began with it.
+        run: Its id.
     """
 
-    def __init__(self, name: str, prepared: Prepared, future: Future, host: str | None, watch: Watch) -> None:
+    def __init__(
+        self, name: str, prepared: Prepared, future: Future, host: str | None, watch: Watch, run: str = ""
+    ) -> None:
         self.name = name
+        self.id = run
         self.future = future
         self._prepared = prepared
         self._client: Client = watch.client

@@ -20,6 +20,7 @@ from simmate_remote.workflows.handle import ClusterHandle, FinishedHandle, Handl
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import open_place
 from simmate_remote.workflows.progress import current_reporter, send
+from simmate_remote.workflows.recorded import record_futures, run_recorded
 from simmate_remote.workflows.run_handle import RunHandle
 from simmate_remote.workflows.specs import spec_of
 from simmate_remote.workflows.submission import Prepared, prepare
@@ -61,7 +62,12 @@ def start(
     if prepared:
         prepared[0].ship(client, host)
     watch = Watch(client, [each.key for each in prepared])
-    return [ClusterHandle(target.name, each, each.submit(client), host, watch) for each in prepared]
+    futures = [each.submit(client) for each in prepared]
+    ids = [""] * len(sets) if part else record_futures(target, sets, futures, on if isinstance(on, str) else "cluster")
+    return [
+        ClusterHandle(target.name, each, future, host, watch, run)
+        for each, future, run in zip(prepared, futures, ids, strict=True)
+    ]
 
 
 def start_at_desk(target: Target, sets: Sequence[dict[str, Any]], desk: RunDesk) -> list[RunHandle[Any]]:
@@ -107,11 +113,16 @@ def _parts(target: Target, sets: Sequence[dict[str, Any]]) -> list[Prepared]:
 
 def _run_here(target: Target, parameters: dict[str, Any]) -> Handle[Any]:
     began = time.monotonic()
+    ids: list[str] = []
     try:
-        result, error, text = call(target.function, parameters), None, ""
+        result = run_recorded(
+            target, parameters, lambda: call(target.function, parameters), lambda recorded: ids.append(recorded.id)
+        )
+        error, text = None, ""
     except Exception as raised:  # noqa: BLE001 - whatever a function raises is its outcome
         result, error, text = None, raised, own_traceback(raised)
-    return FinishedHandle(target.name, RunOutcome(result, error, text, 1, "serial", time.monotonic() - began))
+    outcome = RunOutcome(result, error, text, 1, "serial", time.monotonic() - began)
+    return FinishedHandle(target.name, outcome, "".join(ids))
 
 
 class _Connections:

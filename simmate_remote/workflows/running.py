@@ -14,6 +14,7 @@ from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.failures import no_use, no_worker, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.places import Place, open_place
+from simmate_remote.workflows.recorded import record_futures
 from simmate_remote.workflows.resources import start_at_desk
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import prepare
@@ -66,6 +67,7 @@ def run_target(
         started = time.monotonic()
         with contextlib.closing(watch):
             future = prepared.submit(client, here=place == "serial")
+            record_futures(target, [parameters], [future], place if isinstance(place, str) else "cluster")
             try:
                 attempts = _wait(future, watch, prepared.key, host, on_update, patience)
                 return read_outcome(future, prepared.code, host, attempts, time.monotonic() - started)

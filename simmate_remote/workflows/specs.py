@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from distributed.protocol.pickle import dumps
+
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.identity import new_id
 from simmate_remote.version import __version__
@@ -26,6 +28,23 @@ LARGE = 256 * 1024
 
 READABLE = 4096
 """Characters of one parameter that people can read."""
+
+
+def spec_here(target: Target, parameters: Mapping[str, Any]) -> Spec:
+    """Write down what a run is that is executed without a host.
+
+    Args:
+        target: What runs.
+        parameters: By name.
+    """
+    payload: dict[str, Any] = {"module": target.module, "attribute": target.attribute}
+    try:
+        pickled = dumps(dict(parameters))
+    except Exception:  # noqa: BLE001 - anything may be a parameter where nothing is sent
+        pickled = b""
+    if 0 < len(pickled) <= LARGE:
+        payload["parameters"] = base64.b64encode(pickled).decode()
+    return _spec(target, parameters, program="", payload=payload)
 
 
 def spec_of(target: Target, parameters: Mapping[str, Any], prepared: Prepared) -> tuple[Spec, dict[str, bytes]]:
@@ -54,19 +73,21 @@ def spec_of(target: Target, parameters: Mapping[str, Any], prepared: Prepared) -
         payload["parameters"] = base64.b64encode(call.parameters).decode()
     if code is not None:
         blobs[code.sha256] = code.archive
-    spec = Spec(
+    spec = _spec(target, parameters, program=PROGRAM, payload=payload, code=code.sha256 if code is not None else None)
+    return spec, blobs
+
+
+def _spec(target: Target, parameters: Mapping[str, Any], **further: Any) -> Spec:
+    return Spec(
         id=new_id(),
         workflow=target.name,
         workflow_version=str(getattr(target.function, "version", "")),
-        program=PROGRAM,
         parameters={name: readable(value) for name, value in parameters.items()},
-        payload=payload,
-        code=code.sha256 if code is not None else None,
         started_by=who(),
         created=time.time(),
         versions=versions(),
+        **further,
     )
-    return spec, blobs
 
 
 def readable(value: Any) -> Any:

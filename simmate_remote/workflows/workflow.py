@@ -49,8 +49,11 @@ class Workflow(Definition[P, R]):
             WorkflowError: A parameter is unknown, missing, or does not fit.
             Exception: What the function raised.
         """
+        from simmate_remote.workflows.recorded import run_recorded
+
         here = Target(self.__module__, self.__qualname__, self, self.name)
-        return cast(R, call(self, _checked(here, parameters)))
+        checked = _checked(here, parameters)
+        return cast(R, run_recorded(here, checked, lambda: call(self, checked)))
 
     def submit(self, on: Resource | None = None, **parameters: Any) -> Handle[R]:
         """Start it on a resource, and give a handle to what becomes of it.

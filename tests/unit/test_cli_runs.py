@@ -14,7 +14,7 @@ import pytest
 
 from simmate_remote.cli.app import main
 from simmate_remote.runs.host.journal import JournalWriter
-from simmate_remote.runs.local import local_folder
+from simmate_remote.runs.recording import local_folder
 from tests.unit.run_rows import made
 
 IDS = [f"01900000-0000-7000-8000-0000{number:08x}" for number in range(1, 5)]

@@ -151,13 +151,16 @@ class RunFolder:
         """Say whether the run shall end."""
         return (self.path / _numbered("cancel", "", round_)).exists()
 
-    def write_outcome(self, outcome: RunOutcome, round_: int, result: bytes | None = None) -> bool:
-        """Write how the run ended, unless it has ended before, and wait until the disk has it.
+    def write_outcome(
+        self, outcome: RunOutcome, round_: int, result: bytes | None = None, *, sync: bool = True
+    ) -> bool:
+        """Write how the run ended, unless it has ended before.
 
         Args:
             outcome: How.
             round_: The round that ends.
             result: The pickled result, if it is too large to be part of the outcome.
+            sync: Whether to wait until the disk has it.
 
         Returns:
             Whether this is how it ended.
@@ -171,7 +174,7 @@ class RunFolder:
             if large.stat().st_size != len(result):  # of an attempt that was killed before it had an outcome
                 large.unlink()
                 write_once(large, result)
-        return write_once(self.path / _numbered("outcome", ".json", round_), outcome.as_bytes())
+        return write_once(self.path / _numbered("outcome", ".json", round_), outcome.as_bytes(), sync=sync)
 
     def outcome(self, round_: int) -> RunOutcome | None:
         """Read how the run ended; None: it has not.

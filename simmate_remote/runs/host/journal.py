@@ -119,8 +119,12 @@ class JournalWriter(Journal):
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
         self.end = self._repair()
 
-    def append(self, events: Iterable[dict[str, Any]]) -> None:
-        """Add events, and wait until the disk has them.
+    def append(self, events: Iterable[dict[str, Any]], *, sync: bool = True) -> None:
+        """Add events.
+
+        Args:
+            events: What has happened, in its order.
+            sync: Whether to wait until the disk has them.
 
         Raises:
             OSError: The disk is full, and nothing was added.
@@ -130,7 +134,8 @@ class JournalWriter(Journal):
             return
         try:
             write_all(self._fd, data)
-            os.fdatasync(self._fd)
+            if sync:
+                os.fdatasync(self._fd)
         except OSError:
             # A part of them may be there, and the next line must not join its end.
             os.ftruncate(self._fd, self.end)

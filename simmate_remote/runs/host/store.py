@@ -57,8 +57,12 @@ class RunStore:
         with os.scandir(self.path) as entries:
             yield from (entry.name for entry in entries if is_id(entry.name))
 
-    def create(self, specs: Iterable[Spec]) -> list[RunFolder]:
-        """Write what some runs are, and wait until the disk has all of it.
+    def create(self, specs: Iterable[Spec], *, sync: bool = True) -> list[RunFolder]:
+        """Write what some runs are.
+
+        Args:
+            specs: What they are.
+            sync: Whether to wait until the disk has all of it.
 
         Raises:
             RunDamagedError: There is another run of one of these ids.
@@ -73,7 +77,8 @@ class RunStore:
                 if not folder.path.exists():
                     new.append(folder)
                 folder.write_spec(spec)
-            sync_all([*(folder.path / "spec.json" for folder in made), self.path])
+            if sync:
+                sync_all([*(folder.path / "spec.json" for folder in made), self.path])
         except OSError:
             for folder in new:
                 shutil.rmtree(folder.path, ignore_errors=True)

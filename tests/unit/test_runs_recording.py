@@ -1,0 +1,108 @@
+"""Runs without a host are written down in the user's data folder, by whoever executes them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from simmate_remote import workflow
+from simmate_remote.runs.host.store import RunStore
+from simmate_remote.runs.recording import local_folder, note_interrupted
+
+
+@workflow
+def double(number: int) -> int:
+    return 2 * number
+
+
+@workflow
+def quadruple(number: int) -> int:
+    return double.run(number=double.run(number=number))
+
+
+@workflow(version="3")
+def fail(number: int) -> int:
+    raise ValueError(f"not {number}")
+
+
+@workflow
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def told() -> list[tuple[str, str]]:
+    """Give the runs' names and the events that the journal has of them."""
+    events = list(RunStore(local_folder()).journal.events())
+    names = {line["run"]: line["workflow"] for line in events if line["event"] == "created"}
+    return [(names[line["run"]], line["event"]) for line in events]
+
+
+def test_a_run_of_this_process_is_recorded_and_its_parts_are_not() -> None:
+    assert quadruple.run(number=3) == 12
+    assert told() == [("quadruple", event) for event in ("created", "started", "finished")]
+    run = next(RunStore(local_folder()).ids())
+    folder = RunStore(local_folder()).run(run)
+    outcome = folder.outcome(0)
+    assert outcome is not None
+    assert (outcome.state, outcome.plain, outcome.worker) == ("finished", 12, "serial")
+    assert folder.spec().parameters == {"number": 3}
+
+
+def test_what_fails_is_recorded_with_its_traceback() -> None:
+    handle = fail.submit(number=7)
+    with pytest.raises(ValueError, match="not 7"):
+        handle.result()
+    line = list(RunStore(local_folder()).journal.events())[-1]
+    assert (line["run"], line["event"], line["error_type"], line["error"]) == (
+        handle.id,
+        "failed",
+        "ValueError",
+        "not 7",
+    )
+    assert "raise ValueError" in line["traceback"]
+
+
+def test_ctrl_c_is_a_cancellation() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupt.run()
+    assert told()[-1] == ("interrupt", "cancelled")
+
+
+def test_runs_on_local_processes_are_recorded() -> None:
+    handles = double.map([{"number": number} for number in range(3)], on="local")
+    assert [handle.result(60) for handle in handles] == [0, 2, 4]
+    assert sorted({handle.id for handle in handles}) == sorted(RunStore(local_folder()).ids())
+
+
+def test_a_run_whose_process_was_killed_is_interrupted(tmp_path: Path) -> None:
+    (tmp_path / "killed.py").write_text(
+        textwrap.dedent("""
+            import os, signal
+            from simmate_remote import workflow
+
+            @workflow
+            def die() -> None:
+                os.kill(os.getpid(), signal.SIGKILL)
+        """)
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "import killed; killed.die.run()"], cwd=tmp_path, check=False, timeout=50
+    )
+    assert done.returncode == -signal.SIGKILL
+    runs = list(RunStore(local_folder()).ids())
+    note_interrupted(runs)
+    assert told()[-1] == ("die", "interrupted")
+
+
+def test_no_run_fails_since_it_cannot_be_recorded(caplog: pytest.LogCaptureFixture) -> None:
+    local_folder().parent.mkdir(exist_ok=True)
+    local_folder().write_text("not a folder")
+    assert double.run(number=2) == 4
+    assert "not recorded" in caplog.text
+    assert os.path.isfile(local_folder())
