@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import json
 import os
 import signal
 import subprocess
@@ -84,6 +85,31 @@ class Counted(ShellTask[int]):
 
     def workup(self, folder: Path) -> int:
         return len((folder / "count").read_text().split())
+
+
+class MoreSteps:
+    is_monitor = False
+
+    def check(self, directory="./"):
+        return "not converged" in Path(directory, "stdout.txt").read_text()
+
+    def correct(self, directory="./"):
+        steps = Path(directory, "steps")
+        steps.write_text(steps.read_text() + "x")
+        return {"errors": ["not converged"], "actions": ["one step more"]}
+
+
+class Converging(ShellTask[int]):
+    command = ("sh", "-c", "if [ $(wc -c < steps) -lt 2 ]; then echo not converged; exit 2; fi")
+    handlers = (MoreSteps(),)
+
+    def setup(self, folder: Path) -> None:
+        (folder / "steps").write_text("")
+
+
+@workflow
+def converge() -> None:
+    Converging().run()
 
 
 @workflow
@@ -217,6 +243,16 @@ def test_a_second_attempt_finds_what_the_first_has_finished(box: Box, code: Any)
     with desk_of(host_of(box)) as desk:
         outcome = code.program_then_death.submit(on=desk).outcome(60)
         assert (outcome.result, outcome.attempts) == ([1, ["counted-1", "died"]], 2)
+
+
+def test_corrections_are_told_in_the_journal_once_each(box: Box, code: Any) -> None:
+    with desk_of(host_of(box)) as desk:
+        handle = code.converge.submit(on=desk)
+        handle.result(60)
+        journal = box.run(f"cat {Path(handle.folder).parent}/journal").stdout
+        lines = [json.loads(line) for line in journal.splitlines()[1:]]
+        corrected = [line for line in lines if line["event"] == "corrected"]
+        assert [(line["seen"], line["done"]) for line in corrected] == [(["not converged"], ["one step more"])] * 2
 
 
 def test_what_waits_while_the_link_is_down_comes_when_it_is_back(box: Box, code: Any) -> None:

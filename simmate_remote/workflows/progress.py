@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any
 
 from distributed import get_worker
@@ -45,26 +46,27 @@ class Reporter:
         """Whether it tells of a part of a run."""
         return self.key != self.run
 
-    def report(self, *, at_once: bool = False, **about: Any) -> None:
+    def report(self, *, at_once: bool = False, once: Mapping[str, Any] = MappingProxyType({}), **about: Any) -> None:
         """Tell what is true now, beside what was told before.
 
         Args:
             at_once: Whether it must travel, however soon it follows.
+            once: What has just happened, and is not told again.
             about: Fields of :class:`simmate_remote.workflows.run_tasks.TaskReport`.
         """
         now = time.monotonic()
         told = {**self._told, **about}
         soon = now - self._last < max(_SECONDS_BETWEEN, _SHARE_BETWEEN * (now - self._began))
-        if told == self._told or (soon and not at_once):
+        if (told == self._told and not once) or (soon and not at_once):
             return
         self._last = now
         self._told = told
-        send({**self._whose, **told, "seconds": now - self._began})
+        send({**self._whose, **told, **once, "seconds": now - self._began})
 
     def progress(self, done: float, total: float, text: str) -> None:
         """Tell how much is done; the first report that all is done always travels."""
         was_complete = 0 < self._told.get("total", 0.0) <= self._told.get("done", 0.0)
-        about = {"done": float(done), "total": float(total), "text": str(text)[:TEXT_LIMIT]}
+        about: dict[str, Any] = {"done": float(done), "total": float(total), "text": str(text)[:TEXT_LIMIT]}
         self.report(at_once=0 < total <= done and not was_complete, **about)
 
     @contextmanager

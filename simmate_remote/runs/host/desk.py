@@ -239,11 +239,10 @@ class Desk:
         live = self.live.get(str(about.get("run")))
         if live is None:
             return
-        before = live.reports.get(str(about.get("key")), {}).get("corrections", 0)
         live.report(about)
-        if about.get("corrections", 0) > before:
-            line = {name: about.get(name) for name in ("label", "corrections", "text", "corrected")}
-            self.scribe.tell(live.id, "corrected", attempt=live.attempt, **line)
+        for one in about.get("corrected") or ():
+            line = {name: one.get(name) for name in ("handler", "seen", "done")}
+            self.scribe.tell(live.id, "corrected", attempt=live.attempt, task=about.get("label", ""), **line)
         self.news.report(live.id, about)
 
     def worker_lost(self, address: str) -> None:

@@ -67,6 +67,7 @@ class Stage:
         corrections: How many there have been.
         values: What the task itself can tell, such as an energy; see ``ShellTask.progress``.
         folder: The task's.
+        corrected: What has been corrected since the last stage was told: ``handler``, ``seen`` and ``done`` of each.
     """
 
     name: StageName
@@ -74,6 +75,7 @@ class Stage:
     corrections: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
     folder: Path = Path()
+    corrected: tuple[Mapping[str, Any], ...] = ()
 
 
 Tell = Callable[[Stage], None]

@@ -82,6 +82,7 @@ class Performance:
         self._restarted = False
         self._folder = Path()
         self._record = Record(declaration.path, {})
+        self._said = 0
 
     def perform(self) -> TaskOutcome[Any]:
         """Perform it."""
@@ -97,6 +98,7 @@ class Performance:
                 found = read_record(self._folder)
                 entry = enter(self._folder, found, self._declared, digests)
                 self._record = found or Record(self._declared.path, digests)
+                self._said = len(self._record.corrections)
                 try:
                     data = self._perform(entry, digests, lock)
                 except BaseException as error:
@@ -300,7 +302,9 @@ class Performance:
     def _say(self, name: StageName, numbers: Mapping[str, float] = MappingProxyType({})) -> None:
         if self._tell is not None:
             done = len(self._record.attempts), len(self._record.corrections)
-            self._tell(Stage(name, *done, numbers, self._folder))
+            new = tuple(_in_words(one) for one in self._record.corrections[self._said :])
+            self._said = len(self._record.corrections)
+            self._tell(Stage(name, *done, numbers, self._folder, new))
 
     def _note_look(self, monitor: Handler, error: BaseException) -> None:
         looks = self._record.attempts[-1].setdefault("looks_that_failed", {})
@@ -333,6 +337,11 @@ class Performance:
             corrections=tuple(self._record.corrections),
             **further,
         )
+
+
+def _in_words(one: dict[str, Any]) -> dict[str, Any]:
+    # Some handlers put their own objects into what they tell.
+    return {"handler": one["handler"], "seen": [str(each) for each in one["seen"]], "done": list(map(str, one["done"]))}
 
 
 def _correction(one: dict[str, Any]) -> Correction:

@@ -46,7 +46,8 @@ class _Stages:
         # What an attempt has reached is true until the next one has something to tell.
         self._numbers = dict(stage.values) or (self._numbers if stage.attempt == self._mended[0] else {})
         self._reporter.report(
-            at_once=mended != self._mended,
+            at_once=mended != self._mended or bool(stage.corrected),
+            once={"corrected": [dict(one) for one in stage.corrected]} if stage.corrected else {},
             stage=stage.name,
             attempt=stage.attempt,
             corrections=stage.corrections,
