@@ -48,6 +48,10 @@ class Desk(Caller):
         outcome: dict[str, Any] = await asyncio.wait_for(self.call("outcome", id=folder.id), 40)
         return outcome
 
+    async def runs(self, folder: RunFolder) -> bool:
+        """Say whether the desk knows that a run is at work."""
+        return bool((await self.call("status", ids=[folder.id]))[folder.id]["state"] == "running")
+
     async def told(self, folder: RunFolder) -> list[str]:
         """Give the events that the journal has of a run."""
         return [line["event"] for line in await self.lines() if line["run"] == folder.id]
@@ -212,6 +216,7 @@ async def test_progress_is_told_to_whoever_listens_late(place: Path) -> None:
     async with open_desk(place) as (desk, scheduler):
         folder = await desk.begin("wait")
         await until((folder.files / "began").exists)
+        await until(lambda: desk.runs(folder))
         scheduler.log_event("simmate-remote-runs", {"run": folder.id, "added": {"part": 3}})
         scheduler.log_event("simmate-remote-runs", {"run": folder.id, "key": folder.id, "done": 1.0, "total": 2.0})
         seen = []

@@ -18,10 +18,10 @@ from typing import Any, TypeVar
 
 from distributed import Client, Future, KilledWorker, Scheduler
 
-from simmate_remote.errors import RunDamagedError, RunError
-from simmate_remote.runs.host.execution import cancel_here, execute_run
+from simmate_remote.errors import RunError
+from simmate_remote.runs.host.execution import GIVEN_UP, cancel_here, execute_run
 from simmate_remote.runs.host.folder import RunFolder
-from simmate_remote.runs.host.lines import created_line, ended_line
+from simmate_remote.runs.host.lines import created_line, ended_line, missed_lines
 from simmate_remote.runs.host.live import Live
 from simmate_remote.runs.host.news import News, in_words, read_ending
 from simmate_remote.runs.host.outcome import RunOutcome
@@ -33,6 +33,7 @@ from simmate_remote.runs.host.store import RunStore
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
+LOST = "its worker died, or was lost"
 ERROR_LIMIT = 30.0
 """Seconds for the client to hear of an error that the scheduler has told."""
 
@@ -64,6 +65,7 @@ class Desk:
         self._scheduler = scheduler
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="desk")
         self._prepared: dict[str, asyncio.Task[None]] = {}
+        self._turn = asyncio.Lock()
         self._settling: dict[str, Live] = {}
         self._settler: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -153,28 +155,26 @@ class Desk:
             RunNotFoundError: There is no such run.
             RunError: It has finished.
         """
-        if identity in self.live:
-            return
         folder = self.store.run(identity)
 
-        def write() -> tuple[Spec, int, bool]:
+        def write() -> tuple[Spec, int, int]:
             spec, round_ = folder.spec(), folder.round()
-            with contextlib.suppress(RunDamagedError):
-                outcome = folder.outcome(round_)
-                if outcome is None:
-                    return spec, round_, False
-                if outcome.state == "finished":
-                    raise RunError(f"the run {identity} has finished, and is not run again", run=identity)
-            return spec, round_ + 1, folder.begin_round(round_ + 1)
+            outcome = read_ending(folder, round_)
+            if isinstance(outcome, RunOutcome) and outcome.state == "finished":
+                raise RunError(f"the run {identity} has finished, and is not run again", run=identity)
+            if outcome is not None:
+                round_ += 1
+                folder.begin_round(round_)
+            return spec, round_, folder.attempts()
 
-        spec, round_, mine = await self.in_thread(write)
-        if identity in self.live:
-            return
-        if mine:
+        async with self._turn:
+            if identity in self.live:
+                return
+            spec, round_, attempts = await self.in_thread(write)
             self.scribe.tell(identity, "restarted")
-        live = Live.of(folder, spec, round_)
-        live.attempt = await self.in_thread(folder.attempts)
-        self._register([live])
+            live = Live.of(folder, spec, round_)
+            live.attempt = attempts
+            self._register([live])
         self.do(self._begin([live]))
 
     async def remove(self, identity: str) -> None:
@@ -228,11 +228,15 @@ class Desk:
 
     def attempt_began(self, about: dict[str, Any]) -> None:
         """Learn that a worker has begun an attempt."""
-        if (live := self.live.get(about["run"])) is not None:
-            live.begin(about)
-            line = {name: about[name] for name in ("attempt", "node", "pid")}
-            self.scribe.tell(live.id, "started", worker=about["name"], **line)
-            self.news.status_changed(live)
+        live = self.live.get(about["run"])
+        if live is None or about["attempt"] <= live.attempt:
+            return  # it has ended, or its end was quicker than this
+        self._interrupt(live, LOST)
+        self._tell_missed(live, about["attempt"] - 1, LOST)
+        live.begin(about)
+        line = {name: about[name] for name in ("attempt", "node", "pid")}
+        self.scribe.tell(live.id, "started", worker=about["name"], **line)
+        self.news.status_changed(live)
 
     def reported(self, about: dict[str, Any]) -> None:
         """Learn what a run, or a task of it, reports."""
@@ -335,7 +339,7 @@ class Desk:
                 error = await asyncio.wait_for(future.exception(), ERROR_LIMIT)
         if isinstance(error, KilledWorker) or error is None:
             # Dask has given it up; whether this was once too often is known in its folder.
-            self._interrupt(live, "its worker died, or was lost")
+            self._interrupt(live, LOST)
             await self._begin([live])
         else:
             await self._fail(live, error)
@@ -357,8 +361,19 @@ class Desk:
         self.keys.pop(live.key, None)
         self._settling.pop(live.id, None)
         live.future = None
+        given_up = LOST if (outcome.error or {}).get("type") == GIVEN_UP else ""
+        if given_up or outcome.attempt > live.attempt:
+            self._interrupt(live, LOST)
+        self._tell_missed(live, outcome.attempt, given_up)
         self.scribe.tell(live.id, outcome.state, **ended_line(outcome))
         self.news.ended(outcome)
+
+    def _tell_missed(self, live: Live, last: int, reason: str) -> None:
+        """Tell of attempts whose workers died before they could."""
+        if last > live.attempt:
+            for event, about in missed_lines(live.folder, live.attempt, last, reason):
+                self.scribe.tell(live.id, event, **about)
+            live.attempt = last
 
     def _interrupt(self, live: Live, reason: str) -> None:
         if live.state == "running":

@@ -30,6 +30,9 @@ TOPIC = "simmate-remote-attempts"
 MARK = "SIMMATE_REMOTE_WORKER"
 """The variable with the mark of the worker's process; all that functions start there has it."""
 
+GIVEN_UP = "RunInterruptedError"
+"""What a run that was interrupted too often has failed with."""
+
 LOOK = 0.5
 """Seconds between two looks while another attempt is at work in the folder."""
 
@@ -145,7 +148,7 @@ def given_up(folder: RunFolder, spec: Spec, attempts: int) -> dict[str, str]:
         f"each of the {spec.attempts} attempts was ended from outside{where}: it may need more memory than there is, "
         "or crash the interpreter"
     )
-    return {"type": "RunInterruptedError", "text": text, "traceback": "", "pickled": ""}
+    return {"type": GIVEN_UP, "text": text, "traceback": "", "pickled": ""}
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from simmate_remote.keeper.host.record import boot_id
@@ -48,6 +49,22 @@ def ended_line(outcome: RunOutcome) -> dict[str, Any]:
         error = outcome.error or {}
         line |= {"error_type": error.get("type"), "error": error.get("text"), "traceback": error.get("traceback")}
     return line
+
+
+def missed_lines(folder: RunFolder, told: int, last: int, reason: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield events of attempts that have begun and died before they could be told of, from what stands in the folder.
+
+    Args:
+        folder: The run's.
+        told: The last attempt that was told of.
+        last: The last one that is to be told of now; all before it have been interrupted.
+        reason: What has interrupted the last one, too; empty: nothing has.
+    """
+    for number in range(told + 1, last + 1):
+        began = folder.attempt(number)
+        yield "started", {"attempt": number, **{name: began.get(name) for name in ("worker", "node", "pid")}}
+        if number < last or reason:
+            yield "interrupted", {"attempt": number, "reason": reason or "its worker died, or was lost"}
 
 
 def ending_of(attempt: dict[str, Any]) -> str:

@@ -25,7 +25,7 @@ class Live:
         code: The own code that it needs.
         round: The round that is to be ended.
         state: How it stands.
-        attempt: The last attempt that began; 0: none.
+        attempt: The last attempt that is known to have begun; 0: none.
         worker: The name of the worker that has it.
         address: That worker's address.
         began: When that attempt began, by the host's clock.

@@ -9,7 +9,7 @@ from typing import Any
 
 from simmate_remote.errors import RunDamagedError, RunError
 from simmate_remote.runs.host.folder import RunFolder
-from simmate_remote.runs.host.lines import created_line, ended_line, ending_of
+from simmate_remote.runs.host.lines import created_line, ended_line, ending_of, missed_lines
 from simmate_remote.runs.host.outcome import RunOutcome
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.host.store import RunStore
@@ -89,10 +89,8 @@ def _look(store: RunStore, identity: str, about: Told | None) -> Found:
     if about is None:
         about = Told()
         lines.append(("created", created_line(folder, spec)))
-    if attempt > about.attempt:
-        # The desk died before it could tell; of those before it, only that they were.
-        began = folder.attempt(attempt)
-        lines.append(("started", {name: began.get(name) for name in ("attempt", "worker", "node", "pid")}))
+    # The desk died before it could tell of these.
+    lines += missed_lines(folder, about.attempt, attempt)
     try:
         outcome = folder.outcome(round_)
     except RunDamagedError as error:
