@@ -235,12 +235,17 @@ async def find(host: Host) -> SessionClient:
     """
     client = await _connect(socket_path(host), host.name)
     if client is None:
-        raise NoSessionError(
-            "nothing is connected to this host",
-            host=host.name,
-            remedies=(Remedy(f"simmate-remote connect {host.name}"),),
-        )
+        raise no_session(host)
     return client
+
+
+def no_session(host: Host) -> NoSessionError:
+    """Say that nothing is connected to a host."""
+    return NoSessionError(
+        "nothing is connected to this host",
+        host=host.name,
+        remedies=(Remedy(f"simmate-remote connect {host.name}"),),
+    )
 
 
 async def find_or_start(host: Host, *, here: bool = False) -> SessionClient:

@@ -23,7 +23,7 @@ from simmate_remote.inventory import Host
 from simmate_remote.link import Ask
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.session.background import background
-from simmate_remote.session.client import SessionClient, find
+from simmate_remote.session.client import SessionClient, find, no_session
 from simmate_remote.session.join import join
 from simmate_remote.session.paths import desk_path
 from simmate_remote.session.state import change_in_words
@@ -174,6 +174,8 @@ class Desk:
             self._session = await join(self.host, lasting=False, ask=ask, step=step)
         else:
             self._session = await find(self.host)
+            if not await self._session.is_welcome():  # it is in its last moments
+                raise no_session(self.host)
             await self._session.follow(ask, step)
         self.made_session = self._session.started
         try:
