@@ -17,6 +17,7 @@ from benchmarks import (
     adopt,
     calls,
     cold_connect,
+    coming_back,
     database,
     doctor,
     durable,
@@ -56,6 +57,7 @@ BENCHMARKS: dict[str, Callable[[Lab, int], Sequence[Comparison | Figure]]] = {
     "workflows": workflows.measure,
     "durable": durable.measure,
     "runs-list": runs_list.measure,
+    "coming-back": coming_back.measure,
     "database": database.measure,
 }
 

@@ -41,6 +41,7 @@ class Plan:
         longest: Seconds that a run takes at the most.
         cut: Seconds that the network is down at a time.
         pause: Seconds between two faults on average.
+        submitting: Seconds between two batches of runs that are submitted.
         reboots: How often everything here is killed at once.
         each_once: Whether no fault happens twice before each has happened once.
     """
@@ -49,7 +50,8 @@ class Plan:
     runs: int = 1000
     longest: float = 5.0
     cut: float = LONG_CUT
-    pause: float = 6.0
+    pause: float = 3.0
+    submitting: float = 1.5
     reboots: int = 2
     each_once: bool = False
 
@@ -64,4 +66,4 @@ class Plan:
 
 def short(seed: int) -> Plan:
     """Give the plan of the short form."""
-    return Plan(seed, runs=40, longest=3.0, cut=2.0, pause=1.0, reboots=1, each_once=True)
+    return Plan(seed, runs=40, longest=3.0, cut=2.0, pause=1.0, submitting=0.5, reboots=1, each_once=True)

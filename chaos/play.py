@@ -54,7 +54,7 @@ def play(stage: Stage, plan: Plan) -> Played:
     count = since_progress = 0
     while count < plan.runs or (plan.each_once and gremlin.has_more):
         stage.connect()
-        stage.submit(jobs)
+        stage.submit(jobs, plan.submitting)
         if count < plan.runs and since_progress >= MOST_IN_VAIN:
             _wait_for_progress(stage, count)
         gremlin.act()

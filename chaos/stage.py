@@ -100,13 +100,18 @@ class Stage(Place):
         """Connect if nothing is connected, and say whether something is."""
         return bool(self.sessions()) or self.command("connect", HOST).returncode == 0
 
-    def submit(self, jobs: Iterable[Job]) -> None:
-        """Let the user's program go on with its work, if it does not."""
+    def submit(self, jobs: Iterable[Job], pause: float) -> None:
+        """Let the user's program go on with its work, if it does not.
+
+        Args:
+            jobs: All of it.
+            pause: Seconds between two batches.
+        """
         if self._submitter is not None and self._submitter.poll() is None:
             return
         with self.log.open("a") as errors:
             self._submitter = subprocess.Popen(
-                [sys.executable, "-m", "chaos.submitter", str(self.taken)],
+                [sys.executable, "-m", "chaos.submitter", str(self.taken), str(pause)],
                 cwd=CHECKOUT,
                 env=self.environment,
                 stdin=subprocess.PIPE,
@@ -157,7 +162,9 @@ class Stage(Place):
         asked = self.command("ps", HOST, "--json", limit=10)
         if asked.returncode:
             return []
-        return [(each["name"], each["pid"]) for each in json.loads(asked.stdout).get("processes", ())]
+        found = json.loads(asked.stdout).get("processes", ())
+        # Not the programs that runs have started: what kills them is no fault of ours, and lets the run fail.
+        return [(each["name"], each["pid"]) for each in found if each["command"].startswith("python")]
 
     def look(self) -> dict[str, Any]:
         """Read on the host what stands in the runs' folders, and in the journal."""

@@ -1,6 +1,7 @@
 """The user's program: it submits the runs, a few at a time, and writes down which were taken. It may be killed.
 
-``python -m chaos.submitter LOG`` reads the jobs on stdin; what LOG says was taken is not submitted again.
+``python -m chaos.submitter LOG SECONDS`` reads the jobs on stdin, and waits so long between batches; what LOG says was
+taken is not submitted again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ HOST = "lab-box"
 def main() -> None:
     """Submit all that was not taken yet."""
     log = Path(sys.argv[1])
+    pause = float(sys.argv[2])
     jobs = [Job(**each) for each in json.load(sys.stdin)]
     pending = [job for job in jobs if job.number not in taken(log)]
     while pending:
@@ -37,7 +39,7 @@ def main() -> None:
             for job, handle in zip(batch, handles, strict=True):
                 lines.write(f"{job.number} {handle.id}\n")  # type: ignore[attr-defined]
         pending = pending[AT_ONCE:]
-        time.sleep(PAUSE)
+        time.sleep(pause)
 
 
 def taken(log: Path) -> dict[int, str]:
