@@ -30,9 +30,7 @@ COMMANDS = {
     "disconnect": _Command("simmate_remote.cli.connect:disconnect", "Leave a host."),
     "status": _Command("simmate_remote.cli.connect:status", "What is connected, since when, and what it does."),
     "run": _Command("simmate_remote.cli.run:run", "Run a function of yours on a host."),
-    "runs": _Command(
-        "simmate_remote.cli.runs:app", "Every run, anywhere: list, show, attach, logs, files, cancel, restart, remove."
-    ),
+    "runs": _Command("simmate_remote.cli.runs:app", "What became of each run, anywhere, and what to do about it."),
     "push": _Command("simmate_remote.cli.files:push", "Copy files to a host: what is new or has changed."),
     "pull": _Command("simmate_remote.cli.files:pull", "Copy files from a host: what is new or has changed."),
     "workflows": _Command("simmate_remote.cli.workflows:app", "The workflows that there are: list, show."),

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from simmate_remote.cli import output
 from simmate_remote.cli.app import main
 from simmate_remote.runs.host.journal import JournalWriter
 from simmate_remote.runs.recording import local_folder
@@ -25,7 +26,8 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a user with a database in a file, and four runs of this machine's own."""
     with made("sqlite", tmp_path):
         pass
-    monkeypatch.setenv("COLUMNS", "200")
+    # An earlier test may have made the console, with the width of its own terminal.
+    monkeypatch.setattr(output.out, "_width", 200)
     monkeypatch.setenv("SIMMATE_REMOTE_DATABASE", f"sqlite:///{tmp_path}/rows.sqlite")
     local_folder().mkdir(parents=True)
     write(
