@@ -212,6 +212,20 @@ async def test_a_cancelled_run_is_started_again_and_its_dead_attempt_does_not_en
             await desk.call("restart", id=folder.id)
 
 
+async def test_a_restart_that_a_desk_could_not_tell_of_is_done_by_the_next_one(place: Path) -> None:
+    async with open_desk(place) as (desk, _):
+        folder, stays = await desk.begin("fail"), await desk.begin("fail")
+        assert (await desk.ending(folder))["state"] == (await desk.ending(stays))["state"] == "failed"
+        await desk.told(folder)
+    folder.begin_round(1)
+    async with open_desk(place) as (desk, _):
+        assert (await desk.ending(folder))["attempt"] == 2
+        assert await desk.told(folder) == ["created", "started", "failed", "restarted", "started", "failed"]
+    async with open_desk(place) as (desk, _):
+        assert (await desk.call("describe"))["unfinished"] == 0
+        assert (await desk.told(stays)) == ["created", "started", "failed"]
+
+
 async def test_progress_is_told_to_whoever_listens_late(place: Path) -> None:
     async with open_desk(place) as (desk, scheduler):
         folder = await desk.begin("wait")

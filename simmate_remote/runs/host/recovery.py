@@ -26,10 +26,12 @@ class Told:
     Args:
         state: The last event that says how it stands.
         attempt: Its last attempt.
+        restarts: How often it was started again.
     """
 
     state: str = "created"
     attempt: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def told_of(store: RunStore) -> dict[str, Told]:
         event = line["event"]
         if event in ENDED or event in ("started", "interrupted", "restarted", "removed", "created"):
             about.state = event
+        about.restarts += event == "restarted"
         about.attempt = max(about.attempt, int(line.get("attempt") or 0))
     return told
 
@@ -73,12 +76,22 @@ def recover(store: RunStore) -> Iterator[Found]:
     told = told_of(store)
     for identity in sorted(store.ids()):
         about = told.get(identity)
-        if about is not None and (about.state in ENDED or about.state == "removed"):
+        if about is not None and _is_over(store.run(identity), about):
             continue
         try:
             yield _look(store, identity, about)
         except (RunError, OSError) as error:
             logger.warning("the run %s is left alone: %s", identity, error)
+
+
+def _is_over(folder: RunFolder, about: Told) -> bool:
+    """Say whether a run was told to have ended, and was not started again since by a desk that could not tell."""
+    if about.state not in ENDED and about.state != "removed":
+        return False
+    if about.state in ("finished", "removed"):
+        return True
+    round_ = folder.round()
+    return round_ <= about.restarts or folder.has_outcome(round_)
 
 
 def _look(store: RunStore, identity: str, about: Told | None) -> Found:
@@ -89,6 +102,8 @@ def _look(store: RunStore, identity: str, about: Told | None) -> Found:
     if about is None:
         about = Told()
         lines.append(("created", created_line(folder, spec)))
+    elif about.state in ENDED:
+        lines.append(("restarted", {}))
     # The desk died before it could tell of these.
     lines += missed_lines(folder, about.attempt, attempt)
     try:
