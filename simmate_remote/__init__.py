@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from simmate_remote.link import Prompt
     from simmate_remote.session.connection import Connection, connect
     from simmate_remote.session.remote_cluster import RemoteCluster
-    from simmate_remote.workflows import Workflow, gather, report_progress, task, workflow
+    from simmate_remote.workflows.progress import report_progress
+    from simmate_remote.workflows.task import gather, task
+    from simmate_remote.workflows.workflow import Workflow, workflow
 
 __all__ = [
     "Connection",

@@ -188,7 +188,7 @@ def pids(box: Box, what: str) -> list[int]:
     return [pid for pid, argv in box.processes() if what in " ".join(argv)]
 
 
-def test_runs_and_what_their_handles_know(box: Box, code: Any) -> None:
+def test_runs_and_what_their_handles_know(box: Box, code: Any, tmp_path: Path) -> None:
     host = host_of(box)
     with desk_of(host) as desk:
         handles = code.double.map([{"number": number} for number in range(5)], on=desk)
@@ -200,6 +200,9 @@ def test_runs_and_what_their_handles_know(box: Box, code: Any) -> None:
         wait_until(lambda: began(box, waits), 20, "it began")
         wait_until(lambda: bool(waits.progress.text == "waiting"), 10, "its progress came")
         assert waits.status == "running"
+        assert waits.files.sizes() == {"began-0": 0}
+        assert waits.files.fetch(tmp_path / "copies", "began-*").tally.files == 1
+        assert [path.name for path in (tmp_path / "copies").iterdir()] == ["began-0"]
         with pytest.raises(TimeoutError, match="it goes on"):
             waits.outcome(0.01)
         waits.cancel()

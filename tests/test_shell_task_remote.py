@@ -122,12 +122,14 @@ def place(box: Box) -> Iterator[str]:
 
 
 @pytest.fixture
-def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give a module of one's own."""
     monkeypatch.setattr(sys, "path", list(sys.path))
     path = tmp_path / "scfcode.py"
     path.write_text(textwrap.dedent(CODE))
-    return path
+    yield path
+    # Another test's file of the same name would get another one as long as this is imported.
+    sys.modules.pop("scfcode", None)
 
 
 def test_a_task_of_ones_own_runs_on_a_host(code: Path, client: Client, box: Box, place: str) -> None:

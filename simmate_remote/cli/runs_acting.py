@@ -23,9 +23,6 @@ from simmate_remote.runs.states import ENDED
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or so much of its end that no other has it.")]
 """The type of every command's ``run`` parameter."""
 
-NOWHERE = "/nowhere"
-"""A folder that is not here, so that all would be copied into it."""
-
 RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or their ends.")]
 
 
@@ -74,19 +71,18 @@ def files(
     What is here already is not fetched again, and what was broken off goes on.
     """
     from simmate_remote.cli.files import run_transfer, show_transfer
-    from simmate_remote.files.host.order import Order
+    from simmate_remote.workflows.run_files import order_of_fetch, order_of_list, sizes_in
 
     about = _about(run)
     _elsewhere(about)
-    folder = f"{about['folder']}/files"
     if get is not None:
         target = to or Path(f"run-{shown_id(about['id'])}")
         target.mkdir(exist_ok=True)
-        outcome = run_transfer(about["host"], Order("pull", (f"{folder}/{get}",), str(target)))
+        outcome = run_transfer(about["host"], order_of_fetch(about["folder"], get, target))
         show_transfer(about["host"], outcome, as_json)
         return
-    outcome = run_transfer(about["host"], Order("pull", (f"{folder}/.",), NOWHERE, dry_run=True))
-    found = [{"path": path.removeprefix(f"{NOWHERE}/"), "size": size} for path, size in outcome.tally.would]
+    made = sizes_in(run_transfer(about["host"], order_of_list(about["folder"])))
+    found = [{"path": path, "size": size} for path, size in made.items()]
     rows = [(f"{each['size']:,}", each["path"]) for each in found]
     emit(found, human=table(("bytes", "file"), rows), as_json=as_json)
 

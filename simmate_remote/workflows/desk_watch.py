@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from simmate_remote.errors import Remedy, SimmateRemoteError, error_from_dict, error_to_dict
 from simmate_remote.workflows.run_tasks import RunTasks, TaskReport
 from simmate_remote.workflows.watching import State, Update
+
+if TYPE_CHECKING:
+    from simmate_remote.inventory.models import Host
 
 INLINE = 64 * 1024
 """Bytes of a result that comes with the news of its run's end; a larger one is fetched when somebody wants it."""
@@ -25,6 +28,10 @@ _STATES: dict[str, State] = {"queued": "waiting", "interrupted": "waiting", "run
 @runtime_checkable
 class RunDesk(Protocol):
     """A host's desk, as :class:`simmate_remote.session.desk.Desk` is."""
+
+    @property
+    def host(self) -> Host:
+        """The host."""
 
     @property
     def name(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import time
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from simmate_remote.errors import RunError, SimmateRemoteError, WorkflowError, error_from_dict, error_to_dict
 from simmate_remote.workflows.bundle import Bundle
@@ -17,6 +17,9 @@ from simmate_remote.workflows.handle import Handle, Status
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.watching import Update
+
+if TYPE_CHECKING:
+    from simmate_remote.workflows.run_files import RunFiles
 
 R = TypeVar("R")
 
@@ -87,6 +90,14 @@ class RunHandle(Handle[R]):
             part = self._watch.desk.call("read", id=self.id, path="output.log", offset=begin, length=KEPT)
             return base64.b64decode(part["data"]).decode(errors="replace")
         return ""
+
+    @property
+    def files(self) -> RunFiles:
+        """The files that it has made, on the host until they are fetched."""
+        # Here and not above: a host, which imports this module too, has no way to another one.
+        from simmate_remote.workflows.run_files import RunFiles
+
+        return RunFiles(self._watch.desk.host, self.folder)
 
     def cancel(self) -> None:
         self._watch.desk.call("cancel", id=self.id)
