@@ -18,8 +18,6 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from simmate_remote.errors import RunError
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.journal import JournalWriter
@@ -35,6 +33,9 @@ _inside: ContextVar[bool] = ContextVar("simmate_remote_recorded", default=False)
 
 def local_folder() -> Path:
     """Give the folder of the runs that this machine's programs made without a host; it need not be there."""
+    # Here and not above: workers import this module too, and a host that has distributed alone does not have that one.
+    import platformdirs
+
     return platformdirs.user_data_path("simmate-remote") / "runs"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ HOUSE = (
     "cli", "doctor", "integrations", "workflows", "files", "session", "runs", "cluster", "database", "environment",
     "keeper", "link", "streams", "inventory", "errors", "version",
 )  # fmt: skip
+NOT_THERE = {"asyncssh", "fabric", "paramiko", "platformdirs", "psycopg", "pydantic", "rich", "sqlalchemy", "typer"}
 FILES = sorted(ROOT.rglob("*.py"))
 FAR_SIDE = [path for path in FILES if path.parent in (ROOT / "keeper/host", ROOT / "files/host", ROOT / "doctor/host")]
 
@@ -63,3 +65,21 @@ def test_the_keeper_imports_nothing_but_the_standard_library_and_what_travels_wi
         outside = {each.split(".")[0] for each in imports(path)} - {"simmate_remote"}
         assert outside <= set(sys.stdlib_module_names), path
         assert rooms(path) <= {path.relative_to(ROOT).parts[0], "keeper", "streams", "errors", "version"}, path
+
+
+def test_what_a_worker_imports_needs_nothing_but_dask() -> None:
+    """A host needs a Python with distributed, and nothing else of what this package requires here."""
+    script = f"""
+import importlib.abc, sys
+
+class Lacking(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name.partition(".")[0] in {sorted(NOT_THERE)}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Lacking())
+for part in ("call", "durable", "resources", "run_handle", "submission", "task", "workflow"):
+    __import__(f"simmate_remote.workflows.{{part}}")
+import simmate_remote.cluster.host.roles, simmate_remote.database.host.preload, simmate_remote.runs.host.preload
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=50)
