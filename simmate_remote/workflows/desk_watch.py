@@ -80,6 +80,7 @@ class DeskWatch:
         self._workers = 0
         self._changed = threading.Condition()
         self._gone: BaseException | None = None
+        self._told = False  # whether somebody who waited has heard why
         self._listening: Future[None] | None = None
         self._begun = threading.Event()
         self._begin()
@@ -96,10 +97,14 @@ class DeskWatch:
             SimmateRemoteError: The desk is gone, and what that means for the run.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        self._come_back()
+        with self._changed:
+            known = run in self._endings
+        if not known:
+            self._come_back_for(run)
         with self._changed:
             while run not in self._endings:
                 if self._gone is not None:
+                    self._told = True
                     raise _not_lost(self._gone, run, self.host)
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
@@ -156,8 +161,18 @@ class DeskWatch:
             return
         self.desk = self.desk.again()
         with self._changed:
-            self._gone, self._listening = None, None
+            self._gone, self._told, self._listening = None, False, None
         self._begin()
+
+    def _come_back_for(self, run: str) -> None:
+        """Do the same for somebody who waits, and hears first why the desk went, and only then that there is none."""
+        try:
+            self._come_back()
+        except SimmateRemoteError as error:
+            with self._changed:
+                reason = error if self._told or self._gone is None else self._gone
+                self._told = True
+            raise _not_lost(reason, run, self.host) from error
 
     def _followed(self, following: Future[None]) -> None:
         error = None if following.cancelled() else following.exception()
