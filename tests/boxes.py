@@ -119,6 +119,10 @@ class LabBox:
     def kill(self, pid: int, number: signal.Signals) -> None:
         self.lab.kill(pid, number)
 
+    def forget_runs(self) -> None:
+        """Remove what is recorded of runs there: the sessions of the next test's user would collect all of it."""
+        self.run("rm -rf ~/simmate-remote/runs")
+
     def inventory(self, folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         return Path(shutil.copy(self.lab.inventory / f"{self.alias}.yaml", folder))

@@ -99,6 +99,7 @@ def box(request: pytest.FixtureRequest) -> Iterator[Box]:
     else:
         yield (real := LabBox(request.getfixturevalue("lab")))
         assert_nothing_left(real)
+        real.forget_runs()
 
 
 @pytest.fixture
@@ -106,3 +107,4 @@ def lab_box(lab: Lab) -> Iterator[Box]:
     """Give the lab's host, for what only a real machine behind a real network can show."""
     yield (box := LabBox(lab))
     assert_nothing_left(box)
+    box.forget_runs()
