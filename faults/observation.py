@@ -10,8 +10,9 @@ from faults.fault import PROMPT, Fault
 
 IN_TRANSIT = (
     r"^CommClosedError: (in <TLS .*(ConnectionPool\.(gather|scatter) |Stream is closed$)|ConnectionPool closing)"
+    r"|^FatalCommClosedError: $"
 )
-"""What a call gets from Dask whose bytes were on their way when its TCP connection ended: nobody is asked before."""
+"""What a call gets from Dask whose bytes, or TLS greeting, were on their way when its connection ended: nobody is asked."""
 
 
 @dataclass(frozen=True)

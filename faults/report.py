@@ -55,7 +55,8 @@ TOLD = """\
 
 Dask's own memory, or the end of a TCP connection, is gone: everybody who waits hears of it within 10 s and exactly,
 nothing stays behind, and the next `connect` works. A call whose bytes are on their way at that moment gets Dask's own
-`CommClosedError`: Dask asks nobody before it raises that.
+`CommClosedError`, one whose connection is just being made a `FatalCommClosedError`: Dask asks nobody before it raises
+them.
 
 | fault | times | what who waits is told | after | tasks run twice | next `connect` | as it must be |
 |---|---|---|---|---|---|---|
