@@ -12,7 +12,7 @@ IN_TRANSIT = (
     r"^CommClosedError: (in <TLS .*(ConnectionPool\.(gather|scatter) |Stream is closed$)|ConnectionPool closing)"
     r"|^FatalCommClosedError: $"
 )
-"""What a call gets from Dask whose bytes, or TLS greeting, were on their way when its connection ended: nobody is asked."""
+"""What a call gets from Dask whose bytes, or TLS greeting, were on their way when its connection ended."""
 
 
 @dataclass(frozen=True)
