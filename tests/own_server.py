@@ -108,7 +108,7 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 def main() -> None:
     """Make the data, and become the server."""
     place, port = Place(Path(sys.argv[1])), sys.argv[2]
-    step_down()
+    step_down(place.data)
     folder = programs(place.data)
     make(place, folder)
     (place.data / "pg_hba.conf").write_text(HBA)

@@ -161,6 +161,31 @@ def test_a_record_of_a_server_that_is_another_process_now_is_passed_over(
     assert count(engine) == 0
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can have a root folder of its own: run the tests as root")
+def test_root_has_one_where_user_namespaces_are_forbidden(engine: sqlalchemy.Engine, place: Place) -> None:
+    """As in a chroot; and the same data serve where they are allowed, before and after."""
+    make_table(engine)
+    owner = place.data.stat().st_uid
+    engine.dispose()
+    terminate(place)
+    wait_until(lambda: supervisor_of(place) is None, 20, "the end of the database")
+    root = place.folder.parents[2] / "root"
+    root.mkdir()
+    program = "; ".join(f"{word} {root}" for word in ("mount --rbind /", "chroot")) + ' "$@"'
+    command = ["unshare", "--mount", "sh", "-ec", program, "sh", sys.executable, "-c", COUNT.format(then="pass")]
+    subprocess.run(command, check=True, timeout=60)
+    assert place.data.stat().st_uid != 0
+    assert place.folder.stat().st_uid == 0
+    assert count(engine) == 1, "who is outside uses the same server"
+    for path in (place.folder, place.data, place.passwords):
+        assert stat.S_IMODE(path.stat().st_mode) & 0o077 == 0, path
+    engine.dispose()
+    terminate(place)
+    wait_until(lambda: supervisor_of(place) is None, 20, "the end of the database")
+    assert count(engine) == 1
+    assert place.data.stat().st_uid == owner
+
+
 def test_a_server_that_does_not_start_is_shown_with_its_words(engine: sqlalchemy.Engine, place: Place) -> None:
     make_table(engine)
     engine.dispose()

@@ -90,7 +90,7 @@ class Supervisor:
         self._forget_sockets()
         bin_folder = programs(place.data)
         try:
-            step_down()
+            step_down(place.data)
         except OSError as error:
             raise place.wrong(
                 f"PostgreSQL refuses to run as root, and root cannot step down on this machine: {error}"
