@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,16 @@ def processes_with(text: str) -> list[int]:
             continue
         if text.encode() in words and int(name) != os.getpid():
             found.append(int(name))
+    return found
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Find the living processes that work in a folder."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):
+            if Path(os.readlink(f"/proc/{name}/cwd")) == folder:
+                found.append(int(name))
     return found
 
 

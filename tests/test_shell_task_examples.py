@@ -13,7 +13,7 @@ import pytest
 
 from simmate_remote.workflows.shell import Stage
 from simmate_remote.workflows.shell.record import read_record
-from tests.shell_tasks import in_another_process, kill, processes_with, wait_until
+from tests.shell_tasks import in_another_process, kill, processes_in, wait_until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MOLECULES = EXAMPLES / "xtb" / "molecules"
@@ -90,7 +90,7 @@ def test_a_killed_relaxation_goes_on_from_its_checkpoint(tmp_path: Path) -> None
     with in_another_process(code, folder) as worker:
         wait_until(between_two_checkpoints, 120)
         kill(worker)
-    wait_until(lambda: not processes_with(str(folder)))
+    wait_until(lambda: not processes_in(folder))
     before = (folder / "pw.out").read_text().count("!    total energy")
     outcome = Pw().perform({"crystal": displaced_diamond(), "calculation": "relax"}, folder)
     record = read_record(folder)

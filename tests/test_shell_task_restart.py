@@ -17,7 +17,16 @@ import pytest
 from simmate_remote.errors import FolderBusyError, FolderFullError, FolderNotEmptyError, ProgramFailedError, TaskError
 from simmate_remote.workflows.shell.keeping import attempt_folder
 from simmate_remote.workflows.shell.record import Record, read_record
-from tests.shell_tasks import Raises, Script, at_least, in_another_process, kill, processes_with, wait_until
+from tests.shell_tasks import (
+    Raises,
+    Script,
+    at_least,
+    in_another_process,
+    kill,
+    processes_in,
+    processes_with,
+    wait_until,
+)
 
 COUNT = "from tests.test_shell_task_restart import Counts; Counts().run(sys.argv[1], last=int(sys.argv[2]))"
 
@@ -72,7 +81,7 @@ def test_a_task_whose_worker_was_killed_goes_on_from_its_checkpoint(tmp_path: Pa
     with in_another_process(COUNT, folder, 500) as worker:
         wait_until(lambda: running(folder))
         kill(worker)
-    wait_until(lambda: not processes_with(str(folder)))
+    wait_until(lambda: not processes_in(folder))
     reached = int((folder / "checkpoint").read_text())
     (folder / "count.sh").write_text((folder / "count.sh").read_text().replace("sleep 0.02", ":"))
     assert Counts().run(folder, last=500) == f"from {reached} to 500"
@@ -173,12 +182,12 @@ def test_without_a_checkpoint_the_attempt_begins_again_with_its_own_inputs(tmp_p
     with in_another_process(code, folder, 500) as worker:
         wait_until(lambda: running(folder) and (folder / "from.txt").read_text() == "spoilt\n")
         kill(worker)
-    wait_until(lambda: not processes_with(str(folder)))
+    wait_until(lambda: not processes_in(folder))
     (folder / ".simmate-remote/inputs/count.sh").unlink()  # as if a copy was lost: then it is set up afresh
     with in_another_process(code, folder, 500) as worker:
         wait_until(lambda: len(record_of(folder).attempts) == 2 and (folder / "from.txt").read_text() == "spoilt\n")
         kill(worker)
-    wait_until(lambda: not processes_with(str(folder)))
+    wait_until(lambda: not processes_in(folder))
     assert (folder / ".simmate-remote/inputs/from.txt").read_text() == "0\n"
     with in_another_process(code, folder, 500) as worker:
         wait_until(lambda: len(record_of(folder).attempts) == 3)
@@ -198,7 +207,7 @@ def test_a_checkpoint_that_is_no_good_is_not_the_end(tmp_path: Path) -> None:
     with in_another_process(COUNT.replace("Counts", "Torn"), folder, 100) as worker:
         wait_until(lambda: running(folder) and int((folder / "checkpoint").read_text() or 0) > 10)
         kill(worker)
-    wait_until(lambda: not processes_with(str(folder)))
+    wait_until(lambda: not processes_in(folder))
     assert Torn().run(folder, last=100) == "from 0 to 100"
     attempts = record_of(folder).attempts
     assert [one.get("restart") for one in attempts] == [True, None, None]
@@ -214,7 +223,7 @@ def test_what_was_corrected_before_an_interruption_stays_corrected(tmp_path: Pat
     with in_another_process(code, folder, script) as worker:
         wait_until((folder / "begun").exists)
         kill(worker)
-    wait_until(lambda: not processes_with(str(folder)))
+    wait_until(lambda: not processes_in(folder))
     (folder / "go").touch()
     outcome = Script(handlers=(Raises(),)).perform({"script": script}, folder)
     assert outcome.data == "got 1"
