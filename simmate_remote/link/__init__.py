@@ -23,14 +23,26 @@ async def connect(destination: Destination, ask: Ask | None = None) -> Link:
     from simmate_remote.link.route import find_route
 
     # What is imported takes longer than what ``ssh`` is asked, and neither needs the other.
-    way, _ = await asyncio.gather(find_route(destination), asyncio.to_thread(import_kind, destination.link))
-    if destination.link == "openssh":
-        from simmate_remote.link.openssh_link import OpenSSHLink
+    importing = asyncio.create_task(asyncio.to_thread(import_kind, destination.link))
+    dialled = None
+    try:
+        way = await find_route(destination)
+        if destination.link == "openssh":
+            await importing
+            from simmate_remote.link.openssh_link import OpenSSHLink
 
-        return await OpenSSHLink.connect(way, ask)
-    from simmate_remote.link.asyncssh_link import AsyncSSHLink
+            return await OpenSSHLink.connect(way, ask)
+        from simmate_remote.link.dial import Dialled
 
-    return await AsyncSSHLink.connect(way, ask)
+        dialled = None if way[0].settings.value("proxycommand") else Dialled(way[0])
+        await importing
+        from simmate_remote.link.asyncssh_link import AsyncSSHLink
+
+        return await AsyncSSHLink.connect(way, ask, dialled)
+    finally:
+        await asyncio.wait({importing})
+        if dialled is not None:
+            await dialled.close()
 
 
 def import_kind(kind: Literal["asyncssh", "openssh"]) -> None:

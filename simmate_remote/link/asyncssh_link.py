@@ -13,6 +13,7 @@ from simmate_remote.errors import ForbiddenByServerError, LinkLostError
 from simmate_remote.link import refusals
 from simmate_remote.link.base import Ask, Destination, Link, LinkReport, ProtocolT
 from simmate_remote.link.carrier import CommandSession, UnixSession
+from simmate_remote.link.dial import Dialled
 from simmate_remote.link.failures import timed_out
 from simmate_remote.link.handshake import LoggedIn, log_in
 from simmate_remote.link.hop import Hop
@@ -47,12 +48,13 @@ class AsyncSSHLink(Link):
         self._lost: asyncio.Future[LinkLostError] = asyncio.get_running_loop().create_future()
 
     @classmethod
-    async def connect(cls, way: Sequence[Hop], ask: Ask | None = None) -> AsyncSSHLink:
+    async def connect(cls, way: Sequence[Hop], ask: Ask | None = None, dialled: Dialled | None = None) -> AsyncSSHLink:
         """Log in to one machine after another.
 
         Args:
             way: The machines; the last one is the host.
             ask: Answers the questions that only a person can answer; without it, nobody can be asked.
+            dialled: The pipe to the first machine, if that was begun ahead.
 
         Raises:
             LinkError: One of its subclasses for each way to fail; nothing is left open then.
@@ -61,15 +63,15 @@ class AsyncSSHLink(Link):
         unlocked: Unlocked = {}
         try:
             for hop in way:
-                await link.extend(hop, ask, unlocked)
+                await link.extend(hop, ask, unlocked, dialled if hop is way[0] else None)
         except BaseException:
             await link.close()
             raise
         return link
 
-    async def extend(self, hop: Hop, ask: Ask | None, unlocked: Unlocked) -> None:
+    async def extend(self, hop: Hop, ask: Ask | None, unlocked: Unlocked, dialled: Dialled | None = None) -> None:
         """Log in to the next machine on the way."""
-        there = await log_in(hop, self._way[-1].connection if self._way else None, ask, unlocked)
+        there = await log_in(hop, self._way[-1].connection if self._way else None, ask, unlocked, dialled)
         spare_empty_packets(there.connection)
         self._way.append(there)
         self.report = there.login.report

@@ -1,4 +1,4 @@
-"""The first bytes: reach a machine over TCP, a ProxyCommand or a jump host, and hear its greeting."""
+"""The first bytes: reach a machine over TCP or a ProxyCommand, and hear its greeting; nothing here needs asyncssh."""
 
 from __future__ import annotations
 
@@ -9,9 +9,6 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
-import asyncssh
-
-from simmate_remote.link.carrier import TCPSession
 from simmate_remote.link.hop import Hop
 
 _GREETING_KEPT = 16 * 1024
@@ -159,19 +156,35 @@ async def _open_socket(hop: Hop, family: int, kind: int, address: Any) -> socket
     return pipe
 
 
-async def open_over(jump: asyncssh.SSHClientConnection, hop: Hop) -> Greeting:
-    """Let a jump host connect to the next machine.
+class Dialled:
+    """A connection to the first machine on the way, begun while what will talk over it is still being imported.
 
-    Raises:
-        asyncssh.ChannelOpenError: It cannot, or does not want to.
+    Its server starts a process for it meanwhile, and has said its version when somebody is there to hear it.
+
+    Args:
+        hop: The machine.
     """
-    _, session = await jump.create_connection(
-        lambda: TCPSession(Greeting, lambda error: error), hop.settings.host, hop.settings.port, encoding=None
-    )
-    assert isinstance(session, TCPSession)
-    greeting = session.protocol
-    assert isinstance(greeting, Greeting)
-    return greeting
+
+    def __init__(self, hop: Hop) -> None:
+        self._opening: asyncio.Task[Greeting] | None = asyncio.create_task(open_tcp(hop))
+
+    async def take(self) -> Greeting | None:
+        """Give the pipe, once: whoever needs another has to dial again.
+
+        Raises:
+            OSError: What :func:`open_tcp` raises.
+        """
+        opening, self._opening = self._opening, None
+        return None if opening is None else await opening
+
+    async def close(self) -> None:
+        """Hang up, unless somebody has taken it."""
+        if self._opening is None:
+            return
+        self._opening.cancel()
+        await asyncio.wait({self._opening})
+        if not self._opening.cancelled() and self._opening.exception() is None:
+            self._opening.result().close()
 
 
 class ProxyCommand:

@@ -11,7 +11,8 @@ import asyncssh
 from simmate_remote.link import failures
 from simmate_remote.link.algorithms import offered
 from simmate_remote.link.base import Ask
-from simmate_remote.link.dial import Greeting, ProxyCommand, open_over, open_tcp
+from simmate_remote.link.carrier import TCPSession
+from simmate_remote.link.dial import Dialled, Greeting, ProxyCommand, open_tcp
 from simmate_remote.link.hop import Hop
 from simmate_remote.link.host_keys import ask_about_key, describe, read_known_hosts
 from simmate_remote.link.keys import KeyRing, Unlocked
@@ -48,7 +49,13 @@ class _UnknownKeyError(Exception):
         self.known = known
 
 
-async def log_in(hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask | None, unlocked: Unlocked) -> LoggedIn:
+async def log_in(
+    hop: Hop,
+    jump: asyncssh.SSHClientConnection | None,
+    ask: Ask | None,
+    unlocked: Unlocked,
+    dialled: Dialled | None = None,
+) -> LoggedIn:
     """Log in to one machine.
 
     Args:
@@ -56,25 +63,30 @@ async def log_in(hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask |
         jump: The connection that leads to it; ``None`` when it is dialled directly.
         ask: Answers questions.
         unlocked: Keys whose passphrase was typed already; it is added to.
+        dialled: The pipe to it, if that was begun ahead.
 
     Raises:
         LinkError: Any of its subclasses; each says what to do.
     """
     try:
-        return await _attempt(hop, jump, ask, unlocked)
+        return await _attempt(hop, jump, ask, unlocked, dialled)
     except _UnknownKeyError as unknown:
         # asyncssh wants a verdict at once, and a person takes time: so the connection, on which nothing was sent yet,
         # is dropped, and made again after the answer: once for each host, and before any password or code.
         await ask_about_key(hop, unknown.key, unknown.known, ask)
     try:
-        return await _attempt(hop, jump, ask, unlocked)
+        return await _attempt(hop, jump, ask, unlocked, None)
     except _UnknownKeyError as unknown:
         shown = describe(unknown.key)
         raise failures.key_unknown(hop, shown, "it is not the one of a moment ago") from None
 
 
 async def _attempt(
-    hop: Hop, jump: asyncssh.SSHClientConnection | None, ask: Ask | None, unlocked: Unlocked
+    hop: Hop,
+    jump: asyncssh.SSHClientConnection | None,
+    ask: Ask | None,
+    unlocked: Unlocked,
+    dialled: Dialled | None,
 ) -> LoggedIn:
     patience = Patience(hop.patience)
     questions = Questions(ask, patience, batch=hop.settings.flag("batchmode", default=False))
@@ -82,7 +94,7 @@ async def _attempt(
     try:
         async with patience:
             known = await asyncio.to_thread(read_known_hosts, hop)
-            greeting, proxy = await _open(hop, jump)
+            greeting, proxy = await _open(hop, jump, dialled)
             login = Login(hop, known, keys, questions, patience)
             try:
                 await _hear(hop, greeting, proxy, patience)
@@ -102,19 +114,22 @@ async def _attempt(
         await keys.close()
 
 
-async def _open(hop: Hop, jump: asyncssh.SSHClientConnection | None) -> tuple[Greeting, ProxyCommand | None]:
+async def _open(
+    hop: Hop, jump: asyncssh.SSHClientConnection | None, dialled: Dialled | None
+) -> tuple[Greeting, ProxyCommand | None]:
     """Make the pipe to the machine."""
     command: str | None = None
     if hop.settings.flag("proxyusefdpass", default=False):
         raise failures.cannot_follow(hop, ValueError("ProxyUseFdpass needs the ssh program: `link: openssh`"))
     try:
         if jump is not None:
-            return await open_over(jump, hop), None
+            return await _open_over(jump, hop), None
         command = hop.settings.proxy_command
         if command is not None:
             proxy, greeting = await ProxyCommand.start(command)
             return greeting, proxy
-        return await open_tcp(hop), None
+        begun = await dialled.take() if dialled is not None else None
+        return begun or await open_tcp(hop), None
     except asyncssh.ChannelOpenError as error:
         forbidden = error.code == asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED
         raise failures.no_way_through(hop, printable(error.reason), forbidden=forbidden) from error
@@ -126,6 +141,21 @@ async def _open(hop: Hop, jump: asyncssh.SSHClientConnection | None) -> tuple[Gr
         if command is not None:
             raise failures.proxy_failed(hop, command, str(error)) from error
         raise failures.unreachable(hop, error) from error
+
+
+async def _open_over(jump: asyncssh.SSHClientConnection, hop: Hop) -> Greeting:
+    """Let a jump host connect to the next machine.
+
+    Raises:
+        asyncssh.ChannelOpenError: It cannot, or does not want to.
+    """
+    _, session = await jump.create_connection(
+        lambda: TCPSession(Greeting, lambda error: error), hop.settings.host, hop.settings.port, encoding=None
+    )
+    assert isinstance(session, TCPSession)
+    greeting = session.protocol
+    assert isinstance(greeting, Greeting)
+    return greeting
 
 
 async def _hear(hop: Hop, greeting: Greeting, proxy: ProxyCommand | None, patience: Patience) -> None:
