@@ -13,7 +13,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from simmate_remote.cli.output import JsonOption, emit, note, table
-from simmate_remote.errors import RunError
+from simmate_remote.errors import Remedy, RunError
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.intents import ask_to_cancel, forget
 from simmate_remote.runs.listing import HERE, find_run, read_run, shown_id
@@ -50,6 +50,11 @@ def logs(
     from simmate_remote.session.run_output import output_of
 
     about = _about(run)
+    if about["host"] == HERE:
+        from simmate_remote.cli.runs_here import output_here
+
+        sys.stdout.writelines(output_here(about))
+        return
     with _desk(about) as desk:
         for text in output_of(desk, about["id"], follow=follow):
             sys.stdout.write(text)
@@ -74,7 +79,10 @@ def files(
     from simmate_remote.workflows.run_files import order_of_fetch, order_of_list, sizes_in
 
     about = _about(run)
-    _elsewhere(about)
+    if about["host"] == HERE:
+        from simmate_remote.cli.runs_here import refuse_files
+
+        refuse_files(about)
     if get is not None:
         target = to or Path(f"run-{shown_id(about['id'])}")
         target.mkdir(exist_ok=True)
@@ -127,11 +135,20 @@ def restart(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a run again that failed or was cancelled: in its folder, where its programs go on from what is there."""
+    """Run a run again that failed, was cancelled or was interrupted.
+
+    On a host it goes on in its folder, where its programs begin with what is there. What ran on this machine runs in
+    this terminal, where it ran before, as a new run.
+    """
     from simmate_remote.workflows.attaching import run_again
 
     changes = dict(_split(each) for each in parameters or ())
     about = _about(run)
+    if about["host"] == HERE:
+        from simmate_remote.cli.runs_here import restart_here
+
+        restart_here(about, parameters or (), as_json)
+        return
     with _desk(about) as desk:
         again = about["id"]
         if changes:
@@ -151,6 +168,10 @@ def remove(runs: RunIds, as_json: JsonOption = False) -> None:
             rows = open_rows()
             forget(rows, about["id"])
             rows.close()
+        elif about["host"] == HERE:
+            from simmate_remote.cli.runs_here import remove_here
+
+            remove_here(about)
         else:
             with _desk(about) as desk:
                 desk.call("remove", id=about["id"])
@@ -173,11 +194,14 @@ def _elsewhere(about: dict[str, Any]) -> None:
         RunError: It is one of this machine's programs'.
     """
     if about["host"] == HERE:
+        from simmate_remote.cli.runs_here import refuse_unended
+
+        refuse_unended(about)
         raise RunError(
-            "this run belongs to the program here that made it",
+            f"this run of this machine's own programs is {about['state']}: there is nothing to wait for, or to end",
             run=about["id"],
             folder=about["folder"],
-            meanwhile=f"its folder is {about['folder']}",
+            remedies=(Remedy(f"simmate-remote runs show {shown_id(about['id'])}", "shows all that is known of it"),),
         )
 
 

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from simmate_remote.cli.output import out, safe, table
-from simmate_remote.runs.listing import shown_id
+from simmate_remote.runs.listing import HERE, shown_id
 
 _STYLES = {"finished": "green", "failed": "red", "cancelled": "dim", "lost": "red", "running": "yellow"}
 _LONGEST_NOTE = 60
@@ -83,6 +83,8 @@ def _note(run: Mapping[str, Any]) -> str:
         notes.append(f"{run['corrections']} correction{'s' if run['corrections'] > 1 else ''}")
     if run["cancel_asked"] is not None:
         notes.append("to be cancelled")
+    if _stays_interrupted(run):
+        notes.append(f"its program ended; simmate-remote runs restart {shown_id(run['id'])}")
     if run["error"]:
         last = (run["error"].strip().splitlines() or [""])[-1]
         text = f"{run['error_type']}: {last}" if run["error_type"] else last
@@ -96,7 +98,7 @@ def _facts(run: Mapping[str, Any], result: str | None) -> Iterable[tuple[str, st
     by = f" by {run['started_by']}" if run["started_by"] else ""
     yield "created", f"{moment(run['created'])}{by}"
     if run["restarted_from"]:
-        yield "again", f"of the run {run['restarted_from']}, with other parameters"
+        yield "again", f"of the run {run['restarted_from']}"
     for each in run["all_attempts"]:
         yield f"attempt {each['attempt']}", _attempt(each)
     for each in run["all_corrections"]:
@@ -113,6 +115,13 @@ def _facts(run: Mapping[str, Any], result: str | None) -> Iterable[tuple[str, st
         yield "result", result
     if run["error"]:
         yield "error", f"{run['error_type'] or ''}: {run['error']}".removeprefix(": ")
+    if _stays_interrupted(run):
+        yield "next", f"simmate-remote runs restart {shown_id(run['id'])}    (runs it again, here)"
+
+
+def _stays_interrupted(run: Mapping[str, Any]) -> bool:
+    """Say whether a run was interrupted that is not begun again by itself."""
+    return bool(run["state"] == "interrupted" and run["host"] == HERE)
 
 
 def _attempt(attempt: Mapping[str, Any]) -> str:

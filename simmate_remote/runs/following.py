@@ -17,6 +17,7 @@ from typing import Any, Protocol, TypeVar
 from simmate_remote.database.plain import Plain, open_plain
 from simmate_remote.errors import DatabaseError, RunError, SimmateRemoteError
 from simmate_remote.runs.collector import Collector, Source
+from simmate_remote.runs.local import collect_here
 from simmate_remote.runs.news import take_news
 from simmate_remote.runs.settling import writing
 
@@ -133,7 +134,7 @@ class Follower:
         if not self._opened_once:
             return None
         try:
-            return await self._in_database(lambda collector: take_news(collector.plain, time.time(), self._host))
+            return await self._in_database(lambda collector: _news(collector.plain, self._host))
         except DatabaseError as error:
             logger.info("no news can be told: %s", error)
             return None
@@ -240,6 +241,12 @@ class Follower:
             collector, self._collector = self._collector, None
             if collector is not None:
                 await asyncio.to_thread(collector.plain.close)
+
+
+def _news(plain: Plain, host: str) -> dict[str, Any]:
+    # What had run here ended with the machine, too, if that is why somebody comes back.
+    collect_here(plain)
+    return take_news(plain, time.time(), host)
 
 
 def _take(collector: Collector, begin: int, piece: dict[str, Any]) -> int:

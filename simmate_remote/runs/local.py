@@ -30,17 +30,22 @@ def open_rows() -> Plain:
 
 def collect_here(plain: Plain) -> None:
     """Make the rows of what this machine's own journal has told since the last time."""
-    folder = local_folder()
-    journal = Journal(folder / "journal")
+    journal = Journal(local_folder() / "journal")
     name = journal.name()
     if name is None:
         return
+    # What began and died since the last look becomes known first, and then that it died.
+    _collect(plain, journal, name)
     unfinished = "SELECT id FROM simmate_remote_runs WHERE journal = :journal AND state = 'running'"
-    note_interrupted(row[0] for row in plain.rows(unfinished, {"journal": name}))
+    if note_interrupted(row[0] for row in plain.rows(unfinished, {"journal": name})):
+        _collect(plain, journal, name)
+
+
+def _collect(plain: Plain, journal: Journal, name: str) -> None:
     found = plain.row("SELECT position FROM simmate_remote_journals WHERE journal = :journal", {"journal": name})
     if found is not None and found[0] == journal.size():
         return
-    collector = Collector(plain, Source(name, HERE, socket.gethostname(), str(folder)))
+    collector = Collector(plain, Source(name, HERE, socket.gethostname(), str(local_folder())))
     position = collector.begin()
     if position > journal.size():
         position = collector.rewind()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from simmate_remote.database.plain import Plain
-from simmate_remote.runs.listing import HERE
+from simmate_remote.runs.listing import HERE, shown_id
 from simmate_remote.runs.states import ENDED
 
 SHOWN_FAILURES = 3
@@ -24,19 +25,21 @@ def take_news(plain: Plain, now: float, host: str | None = None) -> dict[str, An
     Returns:
         ``since``, and for each state how many runs are in it or have come to it since (``counts``); ``failures``: the
         latest failed runs, each with its last lines; ``corrected``: how many of those that ended were; ``seconds``:
-        what they used. ``since`` is None if there is nothing new to tell.
+        what they used. ``since`` is None if there is nothing new to tell of these. ``here``: the runs that ended along
+        with the program on this machine that executed them, the latest first.
     """
     with plain.transaction():
-        journals = _journals(plain, host)
+        journals, here = _journals(plain, host)
         news = _nothing()
         for journal, told in journals.items():
             _add(plain, news, journal, told)
-        if news["since"] is not None:
-            for journal in journals:
-                plain.change(
-                    "UPDATE simmate_remote_journals SET told = :now WHERE journal = :journal",
-                    {"now": now, "journal": journal},
-                )
+        for journal, told in here.items():
+            _add_interrupted(plain, news, journal, told)
+        for journal in (*(journals if news["since"] is not None else ()), *(here if news["here"] else ())):
+            plain.change(
+                "UPDATE simmate_remote_journals SET told = :now WHERE journal = :journal",
+                {"now": now, "journal": journal},
+            )
     return news
 
 
@@ -47,6 +50,10 @@ def news_in_words(news: dict[str, Any], when: str) -> list[str]:
         news: What :func:`take_news` gave.
         when: Since when, in words.
     """
+    return [*_of_hosts(news, when), *_of_here(news["here"])]
+
+
+def _of_hosts(news: dict[str, Any], when: str) -> list[str]:
     if news["since"] is None:
         return []
     counts = news["counts"]
@@ -56,20 +63,33 @@ def news_in_words(news: dict[str, Any], when: str) -> list[str]:
     used = f"; {_hours(news['seconds'])} of work" if news["seconds"] >= 1 else ""
     lines = [f"since {when}: {', '.join(ended)}{corrected}{used}"]
     for each in news["failures"]:
-        lines += [f"failed: {each['workflow']} ({each['id'][-8:]}): {each['lines'][0]}", *each["lines"][1:]]
+        lines += [f"failed: {each['workflow']} ({shown_id(each['id'])}): {each['lines'][0]}", *each["lines"][1:]]
     if (rest := counts.get("failed", 0) - len(news["failures"])) > 0 and news["failures"]:
         lines.append(f"failed: {rest:,} more; simmate-remote runs list --failed shows them")
     return [*lines, f"still {', '.join(going)}"] if going else lines
 
 
+def _of_here(interrupted: list[dict[str, Any]]) -> list[str]:
+    lines = [
+        f"interrupted here, with its program: {each['workflow']}; simmate-remote runs restart {shown_id(each['id'])}"
+        for each in interrupted[:SHOWN_FAILURES]
+    ]
+    if (rest := len(interrupted) - SHOWN_FAILURES) > 0:
+        lines.append(f"interrupted here: {rest:,} more; simmate-remote runs list --on here --state interrupted")
+    return lines
+
+
 def _nothing() -> dict[str, Any]:
-    return {"since": None, "counts": {}, "corrected": 0, "seconds": 0.0, "failures": []}
+    return {"since": None, "counts": {}, "corrected": 0, "seconds": 0.0, "failures": [], "here": []}
 
 
-def _journals(plain: Plain, host: str | None) -> dict[str, float]:
+def _journals(plain: Plain, host: str | None) -> tuple[dict[str, float], dict[str, float]]:
+    """Give when each journal was last told of: those of hosts, and those of this machine's own programs."""
     lock = " FOR UPDATE" if plain.dialect == "postgresql" else ""
-    rows = plain.rows(f"SELECT journal, host, told FROM simmate_remote_journals ORDER BY journal{lock}")
-    return {journal: told or 0.0 for journal, name, told in rows if host == name or (host is None and name != HERE)}
+    rows = plain.rows(f"SELECT journal, host, machine, told FROM simmate_remote_journals ORDER BY journal{lock}")
+    hosts = {journal: told or 0.0 for journal, name, _, told in rows if name == host or (host is None and name != HERE)}
+    machine = socket.gethostname()
+    return hosts, {journal: told or 0.0 for journal, name, on, told in rows if name == HERE and on == machine}
 
 
 def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
@@ -104,6 +124,17 @@ def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
         if kind and len(lines) < LAST_LINES:
             lines[0] = f"{kind}: {lines[0]}"
         news["failures"].append({"id": run, "workflow": workflow, "lines": lines})
+
+
+def _add_interrupted(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
+    found = plain.rows(
+        "SELECT runs.id, runs.workflow FROM simmate_remote_runs AS runs"
+        " JOIN simmate_remote_attempts AS attempts ON attempts.run = runs.id"
+        " WHERE runs.journal = :journal AND runs.state = 'interrupted' AND attempts.ended > :told"
+        " ORDER BY attempts.ended DESC, runs.id DESC",
+        {"journal": journal, "told": told},
+    )
+    news["here"] += [{"id": run, "workflow": workflow} for run, workflow in found]
 
 
 def _hours(seconds: float) -> str:

@@ -46,6 +46,9 @@ class Recorded:
         store: Where it is.
         folder: Its folder.
         worker: Where it is executed, as people call it.
+
+    Attributes:
+        ended: Whether its end has been written down.
     """
 
     def __init__(self, store: RunStore, folder: RunFolder, worker: str) -> None:
@@ -53,19 +56,21 @@ class Recorded:
         self._store = store
         self._worker = worker
         self._began = time.monotonic()
+        self.ended = False
 
     @property
     def id(self) -> str:
         """The run's."""
         return self.folder.id
 
-    def end(self, state: State, *, plain: Any = None, error: dict[str, str] | None = None) -> None:
+    def end(self, state: State, *, plain: Any = None, error: dict[str, str] | None = None, printed: str = "") -> None:
         """Write down how it ended.
 
         Args:
             state: How.
             plain: The result as plain data, where it is that, and small.
             error: What went wrong, as an outcome has it.
+            printed: What it printed, as far as that is known.
         """
         seconds = time.monotonic() - self._began
         outcome = RunOutcome(
@@ -80,8 +85,11 @@ class Recorded:
             error=error,
         )
         with _untroubled():
+            if printed:
+                self.folder.output.write_text(printed, errors="replace")
             if self.folder.write_outcome(outcome, 0, sync=False):
                 _tell(self._store, [(self.id, state, ended_line(outcome))])
+        self.ended = True
 
 
 def record(specs: Iterable[Spec], worker: str) -> list[Recorded | None]:
@@ -121,8 +129,8 @@ def recording() -> Iterator[bool]:
         _inside.reset(token)
 
 
-def note_interrupted(runs: Iterable[str]) -> None:
-    """Write down of runs that have not ended whether the process that executed them has.
+def note_interrupted(runs: Iterable[str]) -> bool:
+    """Write down of runs that have not ended whether the process that executed them has, and give whether one has.
 
     Args:
         runs: The ids of those that are not known to have ended.
@@ -133,9 +141,17 @@ def note_interrupted(runs: Iterable[str]) -> None:
         folder = store.run(run)
         attempt = folder.attempt(1)
         if not folder.has_outcome(0) and "process" in attempt and not _lives(store, attempt["process"]):
-            events.append((run, "interrupted", {"attempt": 1, "reason": "its process ended"}))
+            events.append((run, "interrupted", {"attempt": 1, "reason": "its process had ended by then"}))
     with _untroubled():
         _tell(store, events)
+    return bool(events)
+
+
+def remove_recorded(run: str) -> None:
+    """Remove the folder of a run that has ended, and tell that it is gone."""
+    store = RunStore(local_folder())
+    store.remove(run)
+    _tell(store, [(run, "removed", {})])
 
 
 def _tell(store: RunStore, events: list[tuple[str, str, dict[str, Any]]]) -> None:

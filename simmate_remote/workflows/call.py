@@ -16,6 +16,7 @@ from distributed.protocol.pickle import dumps
 
 from simmate_remote.errors import WorkflowError
 from simmate_remote.runs.host.folder import RunFolder
+from simmate_remote.runs.host.lines import PLAIN, plain
 from simmate_remote.workflows import target
 from simmate_remote.workflows.current import Running, running
 from simmate_remote.workflows.files import unpack_files
@@ -68,6 +69,17 @@ class Answer:
     printed: str = field(repr=False, default="")
 
 
+@dataclass(frozen=True)
+class SmallAnswer(Answer):
+    """One that whoever only takes note of the run may fetch, too: Dask tells everybody the type of what a task gave.
+
+    Args:
+        plain: The result as plain data, where it is that.
+    """
+
+    plain: Any = field(default=None, repr=False)
+
+
 class TargetError(Exception):
     """The function raised: its text is the whole traceback, beginning with the user's own code.
 
@@ -110,8 +122,11 @@ def execute(call: Call) -> Answer:
 
 def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
     try:
-        result = _pickled_result(perform(call, folder))
-        return Answer(result, name, one.printed())
+        result = perform(call, folder)
+        data = _pickled_result(result)
+        if len(data) <= PLAIN:
+            return SmallAnswer(data, name, one.printed(), plain(result))
+        return Answer(data, name, one.printed())
     except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
         text, folder_there = own_traceback(error), folder_of(call.digest)
         raise TargetError(text, pickled_error(error), name, folder_there, one.printed()) from None

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from distributed.protocol.pickle import dumps
 
 from simmate_remote.errors import ClusterError
 from simmate_remote.runs.host.execution import Ending
 from simmate_remote.runs.host.folder import RunFolder
-from simmate_remote.runs.host.lines import PLAIN
+from simmate_remote.runs.host.lines import plain
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.host.store import RunStore
 from simmate_remote.workflows import current
@@ -96,12 +95,3 @@ def call_of(spec: Spec, store: RunStore) -> Call:
         name=spec.workflow,
         home=str(store.path / spec.id),
     )
-
-
-def plain(result: Any) -> Any:
-    """Give a result as plain data, if it is that, and small; otherwise None."""
-    try:
-        text = json.dumps(result, allow_nan=False)
-    except (TypeError, ValueError, RecursionError):
-        return None
-    return json.loads(text) if len(text) <= PLAIN else None

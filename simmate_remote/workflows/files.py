@@ -56,12 +56,12 @@ def pack_files(values: dict[str, Any], defaults: dict[str, Any]) -> dict[str, An
             meanwhile="nothing was run",
         )
 
-    packed = {name: _replace(value, Path, read) for name, value in values.items()}
+    packed = {name: replaced(value, Path, read) for name, value in values.items()}
     for name, value in defaults.items():
         before = count
-        replaced = _replace(value, Path, lambda path: read(path) if path.is_file() else path)
+        with_content = replaced(value, Path, lambda path: read(path) if path.is_file() else path)
         if count > before:
-            packed[name] = replaced
+            packed[name] = with_content
     return packed
 
 
@@ -83,14 +83,21 @@ def unpack_files(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         path.write_bytes(file.content)
         return path
 
-    return {name: _replace(value, SentFile, write) for name, value in values.items()}
+    return {name: replaced(value, SentFile, write) for name, value in values.items()}
 
 
-def _replace(value: Any, kind: type[Any], make: Callable[[Any], Any]) -> Any:
+def replaced(value: Any, kind: type[Any], make: Callable[[Any], Any]) -> Any:
+    """Give a value with everything of a kind in it replaced, also inside lists and dicts.
+
+    Args:
+        value: It.
+        kind: What is replaced.
+        make: Gives what takes its place.
+    """
     if isinstance(value, kind):
         return make(value)
     if type(value) is dict:
-        return {key: _replace(item, kind, make) for key, item in value.items()}
+        return {key: replaced(item, kind, make) for key, item in value.items()}
     if type(value) in (list, tuple, set, frozenset):
-        return type(value)(_replace(item, kind, make) for item in value)
+        return type(value)(replaced(item, kind, make) for item in value)
     return value

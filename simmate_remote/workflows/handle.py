@@ -11,9 +11,11 @@ from typing import Any, Generic, Literal, TypeVar, cast
 
 from distributed import Client, Future, wait
 
+from simmate_remote.runs.recording import Recorded
 from simmate_remote.workflows.current import cancel_here, printed_here
 from simmate_remote.workflows.failures import run_cancelled, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
+from simmate_remote.workflows.recorded import note_end
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import Prepared
 from simmate_remote.workflows.waiting import place_given_up
@@ -149,15 +151,22 @@ class ClusterHandle(Handle[R]):
         future: The task.
         host: What the user calls the cluster, for messages.
         watch: Knows how it goes, and others that began with it.
-        run: Its id.
+        recorded: Its record, if it has one.
     """
 
     def __init__(
-        self, name: str, prepared: Prepared, future: Future, host: str | None, watch: Watch, run: str = ""
+        self,
+        name: str,
+        prepared: Prepared,
+        future: Future,
+        host: str | None,
+        watch: Watch,
+        recorded: Recorded | None = None,
     ) -> None:
         self.name = name
-        self.id = run
+        self.id = recorded.id if recorded is not None else ""
         self.future = future
+        self._recorded = recorded
         self._prepared = prepared
         self._client: Client = watch.client
         self._host = host
@@ -171,6 +180,7 @@ class ClusterHandle(Handle[R]):
             seconds = time.monotonic() - self._began
             attempts = self._watch.ask(self._prepared.key).attempt
             self._outcome = read_outcome(self.future, self._prepared.code, self._host, attempts, seconds)
+            note_end(self._recorded, self.future)
             self.future.release()
         return self._outcome
 

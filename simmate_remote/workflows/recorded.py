@@ -8,10 +8,10 @@ from typing import Any, TypeVar
 
 from distributed import Future
 
+from simmate_remote.runs.host.lines import plain
 from simmate_remote.runs.recording import Recorded, record, recording
-from simmate_remote.workflows.call import TargetError, own_traceback
+from simmate_remote.workflows.call import SmallAnswer, TargetError, own_traceback
 from simmate_remote.workflows.current import current
-from simmate_remote.workflows.durable import plain
 from simmate_remote.workflows.specs import spec_here
 from simmate_remote.workflows.target import Target
 from simmate_remote.workflows.waiting import inside_a_task
@@ -54,8 +54,12 @@ def run_recorded(
 
 
 def record_futures(
-    target: Target, sets: Sequence[Mapping[str, Any]], futures: Sequence[Future], where: str
-) -> list[str]:
+    target: Target,
+    sets: Sequence[Mapping[str, Any]],
+    futures: Sequence[Future],
+    where: str,
+    again: str | None = None,
+) -> list[Recorded | None]:
     """Write down runs on a cluster that this process waits for, and how they end.
 
     Args:
@@ -63,27 +67,50 @@ def record_futures(
         sets: The parameters of each, by name.
         futures: Their tasks.
         where: What people call the cluster.
+        again: The run that they are once more.
 
     Returns:
-        Their ids; empty where nothing can be written.
+        Their records; None instead where nothing can be written.
     """
-    records = record((spec_here(target, each) for each in sets), where)
+    records = record((spec_here(target, each, again) for each in sets), where)
     for recorded, future in zip(records, futures, strict=True):
         if recorded is not None:
-            future.add_done_callback(partial(_note_end, recorded))
-    return [recorded.id if recorded is not None else "" for recorded in records]
+            future.add_done_callback(partial(note_end, recorded))
+    return records
 
 
-def _note_end(recorded: Recorded, future: Future) -> None:
+def note_end(recorded: Recorded | None, future: Future) -> None:
+    """Write down how a run on a cluster has ended, unless that was done before.
+
+    Its result is fetched for this only where it is small. Whoever is about to release the future asks for it, too:
+    nobody can fetch anything then.
+
+    Args:
+        recorded: Its record, if there is one.
+        future: Its task.
+    """
+    if recorded is None or recorded.ended:
+        return
     match future.status:
         case "finished":
-            recorded.end("finished")
+            answer = _small_answer(future)
+            recorded.end("finished", plain=answer.plain if answer else None, printed=answer.printed if answer else "")
         case "cancelled":
             recorded.end("cancelled")
         case "error":
             error = future.exception()
-            text = error.text if isinstance(error, TargetError) else ""
-            recorded.end("failed", error=_in_words(error, text))
+            text, printed = (error.text, error.printed) if isinstance(error, TargetError) else ("", "")
+            recorded.end("failed", error=_in_words(error, text), printed=printed)
+
+
+def _small_answer(future: Future) -> SmallAnswer | None:
+    if future.type is not SmallAnswer:
+        return None
+    try:
+        answer: SmallAnswer = future.result()
+    except Exception:  # noqa: BLE001 - it was released meanwhile, or the cluster is gone: it has finished all the same
+        return None
+    return answer
 
 
 def _in_words(error: BaseException, traceback: str) -> dict[str, str]:

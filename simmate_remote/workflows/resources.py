@@ -63,10 +63,11 @@ def start(
         prepared[0].ship(client, host)
     watch = Watch(client, [each.key for each in prepared])
     futures = [each.submit(client) for each in prepared]
-    ids = [""] * len(sets) if part else record_futures(target, sets, futures, on if isinstance(on, str) else "cluster")
+    where = on if isinstance(on, str) else "cluster"
+    records = [None] * len(sets) if part else record_futures(target, sets, futures, where)
     return [
-        ClusterHandle(target.name, each, future, host, watch, run)
-        for each, future, run in zip(prepared, futures, ids, strict=True)
+        ClusterHandle(target.name, each, future, host, watch, recorded)
+        for each, future, recorded in zip(prepared, futures, records, strict=True)
     ]
 
 

@@ -14,7 +14,7 @@ from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.failures import no_use, no_worker, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.places import Place, open_place
-from simmate_remote.workflows.recorded import record_futures
+from simmate_remote.workflows.recorded import note_end, record_futures
 from simmate_remote.workflows.resources import start_at_desk
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import prepare
@@ -33,6 +33,7 @@ def run_target(
     on_update: Callable[[Update], None] | None = None,
     tasks: RunTasks | None = None,
     patience: float | None = 120.0,
+    again: str | None = None,
 ) -> RunOutcome:
     """Run a function in this process, on this machine's cores, or on a cluster, with the same result.
 
@@ -47,6 +48,7 @@ def run_target(
         on_update: Called in this thread whenever something about the run has changed.
         tasks: Gathers meanwhile what the run's own tasks tell.
         patience: Seconds to wait while the cluster has no worker at all; ``None`` waits as long as the cluster lives.
+        again: The run that it is once more; not at a desk, which does that itself.
 
     Returns:
         The result, or what the function raised: a function that fails does not raise here.
@@ -67,11 +69,13 @@ def run_target(
         started = time.monotonic()
         with contextlib.closing(watch):
             future = prepared.submit(client, here=place == "serial")
-            record_futures(target, [parameters], [future], place if isinstance(place, str) else "cluster")
+            where = place if isinstance(place, str) else "cluster"
+            (recorded,) = record_futures(target, [parameters], [future], where, again)
             try:
                 attempts = _wait(future, watch, prepared.key, host, on_update, patience)
                 return read_outcome(future, prepared.code, host, attempts, time.monotonic() - started)
             finally:
+                note_end(recorded, future)
                 future.release()
 
 

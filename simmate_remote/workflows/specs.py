@@ -6,21 +6,23 @@ import base64
 import getpass
 import hashlib
 import json
+import os
 import platform
 import socket
+import sys
 import time
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from distributed.protocol.pickle import dumps
-
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.identity import new_id
 from simmate_remote.version import __version__
+from simmate_remote.workflows.pickling import dump
 from simmate_remote.workflows.submission import Prepared
 from simmate_remote.workflows.target import Target
+from simmate_remote.workflows.unsendable import find_unsendable
 
 PROGRAM = "simmate_remote.workflows.durable:execute"
 LARGE = 256 * 1024
@@ -30,21 +32,31 @@ READABLE = 4096
 """Characters of one parameter that people can read."""
 
 
-def spec_here(target: Target, parameters: Mapping[str, Any]) -> Spec:
+def spec_here(target: Target, parameters: Mapping[str, Any], again: str | None = None) -> Spec:
     """Write down what a run is that is executed without a host.
 
     Args:
         target: What runs.
         parameters: By name.
+        again: The run that it is once more.
     """
-    payload: dict[str, Any] = {"module": target.module, "attribute": target.attribute}
+    file = getattr(sys.modules.get(target.module), "__file__", None)
+    payload: dict[str, Any] = {
+        "module": target.module,
+        "attribute": target.attribute,
+        "file": os.path.abspath(file) if file else "",
+        "cwd": _current_folder(),
+    }
     try:
-        pickled = dumps(dict(parameters))
-    except Exception:  # noqa: BLE001 - anything may be a parameter where nothing is sent
-        pickled = b""
-    if 0 < len(pickled) <= LARGE:
-        payload["parameters"] = base64.b64encode(pickled).decode()
-    return _spec(target, parameters, program="", payload=payload)
+        pickled = dump(dict(parameters), target.module)
+    except Exception as error:  # noqa: BLE001 - anything may be a parameter where nothing is sent
+        payload["unrecorded"] = find_unsendable(dict(parameters)) or str(error)
+    else:
+        if len(pickled) <= LARGE:
+            payload["parameters"] = base64.b64encode(pickled).decode()
+        else:
+            payload["unrecorded"] = f"they have {len(pickled):,} bytes, and of a run here {LARGE:,} are kept"
+    return _spec(target, parameters, program="", payload=payload, restarted_from=again)
 
 
 def spec_of(target: Target, parameters: Mapping[str, Any], prepared: Prepared) -> tuple[Spec, dict[str, bytes]]:
@@ -88,6 +100,13 @@ def _spec(target: Target, parameters: Mapping[str, Any], **further: Any) -> Spec
         versions=versions(),
         **further,
     )
+
+
+def _current_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""  # somebody has removed it
 
 
 def readable(value: Any) -> Any:

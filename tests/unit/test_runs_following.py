@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
@@ -211,6 +213,34 @@ async def test_what_became_of_runs_is_told_once(rows: Plain, tmp_path: Path) -> 
             "c",
             "still 1 running",
         ]
+        again = await follower.news(20)
+        assert again is not None
+        assert news_in_words(again, "") == []
+
+
+@pytest.fixture
+def interrupted() -> None:
+    """Have four runs of a program here that has ended without a word."""
+    program = (
+        "from simmate_remote.runs.host.spec import Spec\n"
+        "from simmate_remote.runs.identity import new_id\n"
+        "from simmate_remote.runs.recording import record\n"
+        "record([Spec(new_id(), 'double') for _ in range(4)], 'serial')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=50)
+
+
+@pytest.mark.usefixtures("interrupted")
+async def test_what_was_interrupted_here_is_told_along_with_it(rows: Plain, tmp_path: Path) -> None:
+    desk = PlayedDesk()
+    desk.write(*a_run(1, "started"))
+    async with followed(desk, tmp_path) as follower:
+        news = await follower.news(20)
+        assert news is not None
+        lines = news_in_words(news, "")
+        assert len(lines) == 4
+        assert lines[0].startswith("interrupted here, with its program: double; simmate-remote runs restart ")
+        assert lines[3] == "interrupted here: 1 more; simmate-remote runs list --on here --state interrupted"
         again = await follower.news(20)
         assert again is not None
         assert news_in_words(again, "") == []

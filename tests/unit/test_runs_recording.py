@@ -7,13 +7,16 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
+from distributed import Client, LocalCluster
 
 from simmate_remote import workflow
 from simmate_remote.runs.host.store import RunStore
 from simmate_remote.runs.recording import local_folder, note_interrupted
+from simmate_remote.workflows.handle import ClusterHandle
 
 
 @workflow
@@ -24,6 +27,14 @@ def double(number: int) -> int:
 @workflow
 def quadruple(number: int) -> int:
     return double.run(number=double.run(number=number))
+
+
+@workflow
+def many(length: int) -> list[int]:
+    print("many:", length)
+    if length < 0:
+        raise ValueError(length)
+    return list(range(length))
 
 
 @workflow(version="3")
@@ -78,6 +89,25 @@ def test_runs_on_local_processes_are_recorded() -> None:
     handles = double.map([{"number": number} for number in range(3)], on="local")
     assert [handle.result(60) for handle in handles] == [0, 2, 4]
     assert sorted({handle.id for handle in handles}) == sorted(RunStore(local_folder()).ids())
+
+
+def test_a_small_result_of_a_cluster_is_recorded_though_nobody_asks_for_it() -> None:
+    with LocalCluster(1, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
+        handles = many.map([{"length": 3}, {"length": 100_000}, {"length": -1}], on=client)
+        noted = threading.Semaphore(0)
+        for handle in handles:
+            assert isinstance(handle, ClusterHandle)
+            # After the one that writes the end down: they are called in this order, by one thread.
+            handle.future.add_done_callback(lambda _: noted.release())
+        assert all(noted.acquire(timeout=30) for _ in handles)
+        outcomes = [RunStore(local_folder()).run(handle.id).outcome(0) for handle in handles]
+        assert [(outcome.state, outcome.plain) for outcome in outcomes if outcome is not None] == [
+            ("finished", [0, 1, 2]),
+            ("finished", None),
+            ("failed", None),
+        ]
+        assert RunStore(local_folder()).run(handles[0].id).output.read_text() == "many: 3\n"
+        assert handles[1].result(30) == list(range(100_000))
 
 
 def test_a_run_whose_process_was_killed_is_interrupted(tmp_path: Path) -> None:

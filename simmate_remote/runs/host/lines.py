@@ -18,6 +18,15 @@ PICKLED = 64 * 1024 * 4 // 3
 """Characters of a pickled result that a line may have."""
 
 
+def plain(result: Any) -> Any:
+    """Give a result as plain data, if it is that, and small; otherwise None."""
+    try:
+        text = json.dumps(result, allow_nan=False)
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return json.loads(text) if len(text) <= PLAIN else None
+
+
 def created_line(folder: RunFolder, spec: Spec) -> dict[str, Any]:
     """Say that there is a run."""
     return {
