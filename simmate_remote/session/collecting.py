@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from simmate_remote.errors import RunsUnavailableError, SimmateRemoteError
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from simmate_remote.runs.following import Follower
 
 logger = logging.getLogger(__name__)
+
+PATIENCE_FOR_WORKERS = 2.0
+"""Seconds after which runs are followed although the first workers are not there."""
 
 PAUSE = 5.0
 """Seconds after which a desk that could not be asked is asked again."""
@@ -41,9 +44,13 @@ class Collecting:
         error = self._follower.trouble if self._follower else None
         return f"the runs of this host are not in the database yet: {error.what}" if error else None
 
-    def start(self) -> None:
-        """Begin, once the host's scheduler is there."""
-        self._task = asyncio.create_task(self._keep_following())
+    def start(self, workers: Callable[[], Awaitable[None]]) -> None:
+        """Begin, once the host's scheduler is there.
+
+        Args:
+            workers: Waits for the first workers: the desk opens for us, and their start shall not wait for that.
+        """
+        self._task = asyncio.create_task(self._keep_following(workers))
 
     async def leave(self) -> None:
         """End it; what is told from now on is collected by the next session."""
@@ -91,7 +98,9 @@ class Collecting:
         assert self._follower is not None
         return await self._follower.deliver()
 
-    async def _keep_following(self) -> None:
+    async def _keep_following(self, workers: Callable[[], Awaitable[None]]) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(workers(), PATIENCE_FOR_WORKERS)
         # Here and not above: the first answer of the scheduler shall not wait for it.
         from simmate_remote.runs.following import Follower
 

@@ -139,7 +139,7 @@ class Session:
             await self.remote.go_to_node(error, self._people.ask)
             await self.remote.unless_lost(self._begin())
         self.progress.enter(State.CONNECTED)
-        self.collecting.start()
+        self.collecting.start(self.dask.begun)
         await Reconnection(self.remote, self.progress, self._people).keep()
 
     async def _begin(self) -> None:

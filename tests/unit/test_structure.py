@@ -81,5 +81,6 @@ sys.meta_path.insert(0, Lacking())
 for part in ("call", "durable", "resources", "run_handle", "submission", "task", "workflow"):
     __import__(f"simmate_remote.workflows.{{part}}")
 import simmate_remote.cluster.host.roles, simmate_remote.database.host.preload, simmate_remote.runs.host.preload
+import simmate_remote.runs.host.open_desk
 """
     subprocess.run([sys.executable, "-c", script], check=True, timeout=50)

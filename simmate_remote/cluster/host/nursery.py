@@ -37,6 +37,8 @@ from simmate_remote.streams.calls import Caller
 logger = logging.getLogger(__name__)
 START_TIMEOUT = 90.0
 GRACE = 8.0
+HEAD_START = 2.0
+"""Seconds that a nanny keeps others from starting, if it is not ready sooner."""
 
 
 class Child:
@@ -62,16 +64,19 @@ class Child:
         self.ready: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.ended = asyncio.Event()
         self.asked_to_end = False
+        self.starting: asyncio.Task[None] | None = None
+        self.has_turn = False
+        self.begun = asyncio.Event()
         self.introducing: asyncio.Task[None] | None = None
-        self._connection = connection
+        self.connection = connection
         self._told_of_work = told_of_work
 
     def hear(self) -> None:
         """Take what the child says: that it is ready, or why it cannot be; how much work is unfinished."""
         try:
-            message = self._connection.recv()
+            message = self.connection.recv()
         except (EOFError, OSError):
-            asyncio.get_running_loop().remove_reader(self._connection.fileno())
+            asyncio.get_running_loop().remove_reader(self.connection.fileno())
             return
         if "work" in message:
             self._told_of_work(message["work"])
@@ -84,22 +89,24 @@ class Child:
     def tell(self, scheduler: str) -> None:
         """Tell a nanny where the scheduler is."""
         with contextlib.suppress(OSError):  # that it has ended is told soon enough
-            self._connection.send({"scheduler": scheduler})
+            self.connection.send({"scheduler": scheduler})
 
     def close(self) -> None:
         """Ask the child to close."""
         with contextlib.suppress(OSError):
-            self._connection.send("close")
+            self.connection.send("close")
 
-    def forget(self) -> None:
-        """Release what the child held here."""
+    def forget(self, why: str) -> None:
+        """Release what the child held here.
+
+        Args:
+            why: What became of it, if it was not ready yet.
+        """
         self.ended.set()
-        asyncio.get_running_loop().remove_reader(self._connection.fileno())
-        self._connection.close()
+        asyncio.get_running_loop().remove_reader(self.connection.fileno())
+        self.connection.close()
         if not self.ready.done():
-            self.ready.set_exception(
-                KeeperError(f"{self.name} ended (exit code {self.process.exitcode}) before it was ready")
-            )
+            self.ready.set_exception(KeeperError(why))
 
 
 class Nursery:
@@ -109,6 +116,9 @@ class Nursery:
         self._caller = caller
         self._children: dict[str, Child] = {}
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
+        # A start is work for a processor, and one is the scheduler's. More nannies at once would only delay each other,
+        # and somebody waits for the first.
+        self._turns = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) - 1))
         caller.handlers.update(start=self.start, stop=self.stop, listing=self.listing)
 
     async def start(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
@@ -126,15 +136,9 @@ class Nursery:
             here, there = multiprocessing.Pipe()
             target = {"scheduler": child.run_scheduler, "worker": child.run_worker}[role]
             process = self._context.Process(target=target, args=(configuration, there), name=name)
-            known = Child(name, process, here, self._tell_work)
-            self._children[name] = known
-            await asyncio.to_thread(process.start)
-            there.close()
-            loop = asyncio.get_running_loop()
-            loop.add_reader(here.fileno(), known.hear)
-            loop.add_reader(process.sentinel, self._ended, known)
-            if role == "worker":
-                known.introducing = loop.create_task(self._introduce(known))
+            known = self._children[name] = Child(name, process, here, self._tell_work)
+            begin = self._begin_in_turn if role == "worker" else self._begin
+            known.starting = asyncio.create_task(begin(known, there))
         try:
             about = await asyncio.wait_for(asyncio.shield(known.ready), START_TIMEOUT)
         except TimeoutError:
@@ -144,6 +148,38 @@ class Nursery:
             await self.stop(name)
             raise
         return {**about, "pid": known.process.pid, "since": known.since}
+
+    async def _begin_in_turn(self, nanny: Child, there: multiprocessing.connection.Connection[Any, Any]) -> None:
+        """Start a nanny when those before it are ready, as many at once as there are processors for them."""
+        async with self._turns:
+            if nanny.asked_to_end:
+                there.close()
+                return
+            await self._begin(nanny, there)
+            nanny.introducing = asyncio.create_task(self._introduce(nanny))
+            await asyncio.wait({nanny.ready}, timeout=HEAD_START)
+
+    async def _begin(self, known: Child, there: multiprocessing.connection.Connection[Any, Any]) -> None:
+        """Start a child's process.
+
+        Args:
+            known: The child.
+            there: Its end of the pipe.
+        """
+        known.has_turn = True
+        try:
+            with there:
+                await asyncio.to_thread(known.process.start)
+        except Exception as error:  # noqa: BLE001 - whoever waits for it hears of it
+            self._children.pop(known.name, None)
+            known.forget(f"{known.name} could not be started: {type(error).__name__}: {error}")
+            return
+        finally:
+            known.begun.set()
+        known.since = time.time()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(known.connection.fileno(), known.hear)
+        loop.add_reader(known.process.sentinel, self._ended, known)
 
     async def _introduce(self, nanny: Child) -> None:
         """Tell a nanny where the scheduler is, as soon as that is known; without one it is of no use."""
@@ -160,6 +196,13 @@ class Nursery:
         if known is None:
             return
         known.asked_to_end = True
+        if not known.has_turn:
+            self._children.pop(name)
+            known.forget(f"{name} was ended before its turn to start had come")
+            return
+        await known.begun.wait()
+        if known.ended.is_set():
+            return
         for step in (known.close, known.process.terminate, known.process.kill):
             step()
             with contextlib.suppress(TimeoutError):
@@ -187,7 +230,7 @@ class Nursery:
         asyncio.get_running_loop().remove_reader(known.process.sentinel)
         known.process.join()
         self._children.pop(known.name, None)
-        known.forget()
+        known.forget(f"{known.name} ended (exit code {known.process.exitcode}) before it was ready")
         if known.name == "scheduler":
             # What it had not finished, nobody will.
             self._tell_work({"unfinished": 0})

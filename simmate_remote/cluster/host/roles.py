@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -11,17 +10,15 @@ from typing import Any
 
 from distributed import Nanny, Security
 from distributed.comm import Comm
-from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.scheduler import WorkerStatusPlugin
 
 from simmate_remote.cluster.host.child import redirect_output
 from simmate_remote.cluster.host.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
+from simmate_remote.cluster.host.leisure import leisure
 from simmate_remote.cluster.host.unfinished import TellUnfinished
 from simmate_remote.cluster.host.unsatisfiable import RefuseUnsatisfiable
 
 LOOPBACK = "127.0.0.1"
-DASHBOARD_PATIENCE = 2.0
-"""Seconds after which the dashboard is loaded even if no first result has come."""
 
 
 async def start_scheduler(
@@ -39,9 +36,7 @@ async def start_scheduler(
     await serve_pages(scheduler, Path(configuration["dashboard"]))
     scheduler.add_plugin(RefuseUnsatisfiable(scheduler, configuration["resources"]))
     scheduler.add_plugin(TellUnfinished(tell))
-    first_result = FirstResult()
-    scheduler.add_plugin(first_result)
-    scheduler.dashboard_task = asyncio.create_task(_attach_dashboard_later(scheduler, first_result))
+    scheduler.dashboard_task = asyncio.create_task(_attach_dashboard_later(scheduler))
     return scheduler, {"address": scheduler.address, "dashboard": configuration["dashboard"]}
 
 
@@ -61,22 +56,9 @@ class WatchedScheduler(OwnerOnlyScheduler):
         return identity
 
 
-class FirstResult(SchedulerPlugin):  # type: ignore[misc]
-    """Notes when the first task has been computed."""
-
-    def __init__(self) -> None:
-        self.came = asyncio.Event()
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        if finish == "memory":
-            self.came.set()
-
-
-async def _attach_dashboard_later(scheduler: WatchedScheduler, first_result: FirstResult) -> None:
+async def _attach_dashboard_later(scheduler: WatchedScheduler) -> None:
     """Load the dashboard when it delays nobody: its import takes half a second, just when a first task waits."""
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(first_result.came.wait(), DASHBOARD_PATIENCE)
-    scheduler.remove_plugin(first_result.name)
+    await leisure(scheduler)
     await attach_dashboard(scheduler)
 
 

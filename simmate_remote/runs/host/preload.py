@@ -1,172 +1,103 @@
 """Dask's way into the scheduler's process: with it as a preload, the scheduler has a desk.
 
-The configuration says where, as ``simmate-remote.desk``: ``folder`` (of the runs) and ``socket``.
+The configuration says where, as ``simmate-remote.desk``: ``folder`` (of the runs) and ``socket``. The socket is there
+at once, and the desk as soon as somebody connects to it, or in the scheduler's leisure: its import, and its own
+connection to the scheduler, take 30 ms just when the workers come and a first task waits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import fcntl
-import logging
+import importlib
 import os
-from concurrent.futures import ThreadPoolExecutor
+import socket
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import dask
-from distributed import Client, Scheduler, Security
-from distributed.diagnostics.plugin import SchedulerPlugin
 
-from simmate_remote.errors import RunsUnavailableError, SimmateRemoteError
-from simmate_remote.runs.host.desk import Desk
-from simmate_remote.runs.host.execution import TOPIC
-from simmate_remote.runs.host.journal import JournalWriter
-from simmate_remote.runs.host.scribe import Scribe
-from simmate_remote.runs.host.service import Opening, serve
-from simmate_remote.runs.host.store import RunStore
+from simmate_remote.cluster.host.leisure import leisure
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from distributed import Scheduler
 
-REPORTS = "simmate-remote-runs"
-"""The scheduler's events that runs, and what belongs to them, report by."""
-
-LOOK = 0.5
-_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
+    from simmate_remote.runs.host.open_desk import OpenDesk
 
 
-class Ears(SchedulerPlugin):  # type: ignore[misc]
-    """Lets a desk know what happens to its tasks.
-
-    Args:
-        desk: The desk.
-    """
-
-    name = "simmate-remote-desk"
-
-    def __init__(self, desk: Desk) -> None:
-        self._desk = desk
-
-    def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
-        if finish in ("memory", "erred", "forgotten") and key in self._desk.keys:
-            self._desk.task_moved(key, finish)
-
-    def log_event(self, topic: str, msg: Any) -> None:
-        if topic == REPORTS:
-            self._desk.reported(msg)
-        elif topic == TOPIC:
-            self._desk.attempt_began(msg)
-
-    def add_worker(self, scheduler: Scheduler, worker: str) -> None:
-        self._desk.news.count_workers(len(scheduler.workers))
-
-    def remove_worker(self, scheduler: Scheduler, worker: str, **kwargs: Any) -> None:
-        self._desk.worker_lost(worker)
-        self._desk.news.count_workers(len(scheduler.workers))
-
-
-class Opened:
-    """The desk of a scheduler, from its first breath to its end.
+class Door:
+    """Where the desk is asked, and behind it, sooner or later, the desk.
 
     Args:
         scheduler: The scheduler.
         folder: Where the runs are.
-        socket: Where it is to be asked.
+        path: Of the socket, in a folder that only its owner can enter.
     """
 
-    def __init__(self, scheduler: Scheduler, folder: Path, socket: str) -> None:
+    def __init__(self, scheduler: Scheduler, folder: Path, path: Path) -> None:
         self._scheduler = scheduler
         self._folder = folder
-        self._socket = socket
-        self._opening = Opening()
-        self._stack = contextlib.AsyncExitStack()
-        self._task: asyncio.Task[None] | None = None
-
-    async def open(self) -> None:
-        """Listen at once; what is asked waits until the desk has found its runs."""
-        self._stack.push_async_callback(await serve(self._socket, self._opening))
-        self._task = asyncio.create_task(self._open())
+        self._path = path
+        self._listening = _listen(path)
+        self._desk: OpenDesk | None = None
+        self._opening = asyncio.create_task(self._open())
 
     async def close(self) -> None:
         """End it with the scheduler."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
-        await self._stack.aclose()
+        self._opening.cancel()
+        await asyncio.wait({self._opening})
+        if self._desk is not None:
+            await self._desk.close()
+        self._listening.close()
+        self._path.unlink(missing_ok=True)
 
     async def _open(self) -> None:
+        await self._somebody_or_leisure()
+        module = await asyncio.to_thread(importlib.import_module, "simmate_remote.runs.host.open_desk")
+        self._desk = module.OpenDesk(self._scheduler, self._folder)
+        await self._desk.open(self._listening)
+
+    async def _somebody_or_leisure(self) -> None:
+        loop = asyncio.get_running_loop()
+        somebody = asyncio.Event()
+        loop.add_reader(self._listening, somebody.set)
+        waits = {asyncio.create_task(somebody.wait()), asyncio.create_task(leisure(self._scheduler))}
         try:
-            store = RunStore(self._folder)
-            await self._lock(store)
-            pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
-            scribe = Scribe(await asyncio.to_thread(JournalWriter, self._folder / "journal"), pool)
-            client = Client(
-                self._scheduler.address,
-                asynchronous=True,
-                security=_as_client(self._scheduler.security),
-                set_as_default=False,
-                name="desk",
-            )
-            self._stack.push_async_callback(client._close, fast=True)  # noqa: SLF001 - the scheduler ends with it
-            await client
-            desk = Desk(store, client, scribe, self._scheduler)
-            self._stack.push_async_callback(desk.close)
-            self._scheduler.add_plugin(Ears(desk))
-            desk.news.count_workers(len(self._scheduler.workers))
-            await desk.recover()
-            self._opening.done(desk)
-        except SimmateRemoteError as error:
-            logger.exception("there is no desk for runs")
-            self._opening.failed(error)
-        except Exception as error:
-            logger.exception("there is no desk for runs")
-            self._opening.failed(
-                RunsUnavailableError(f"runs cannot be kept in {self._folder}: {error}", folder=str(self._folder))
-            )
-
-    async def _lock(self, store: RunStore) -> None:
-        """Be the only desk of these runs; one before this may just be ending, and one of another machine may stay."""
-        fd = os.open(store.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._stack.callback(os.close, fd)
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._opening.waits(
-                    RunsUnavailableError(
-                        f"another scheduler keeps the runs in {self._folder}", folder=str(self._folder)
-                    )
-                )
-                await asyncio.sleep(LOOK)
-                continue
-            except OSError as error:
-                if error.errno not in _NO_LOCKS:
-                    raise
-            return
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            loop.remove_reader(self._listening)
+            for each in waits:
+                each.cancel()
+            await asyncio.wait(waits)
 
 
-def _as_client(security: Security) -> Security:
-    if not security.require_encryption:
-        return security
-    return Security(
-        tls_ca_file=security.tls_ca_file,
-        tls_client_key=security.tls_scheduler_key,
-        tls_client_cert=security.tls_scheduler_cert,
-        require_encryption=True,
-    )
+def _listen(path: Path) -> socket.socket:
+    """Listen on a socket that only its owner can open."""
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
+    listening = socket.socket(socket.AF_UNIX)
+    listening.setblocking(False)
+    before = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    except BaseException:
+        listening.close()
+        raise
+    finally:
+        os.umask(before)
+    listening.listen()
+    return listening
 
 
-_opened: dict[int, Opened] = {}
+_doors: dict[int, Door] = {}
 
 
 async def dask_setup(scheduler: Scheduler) -> None:
-    """Open the desk of a scheduler."""
+    """Let a scheduler have a desk."""
     place = dask.config.get("simmate-remote.desk")
-    opened = _opened[id(scheduler)] = Opened(scheduler, Path(place["folder"]), place["socket"])
-    await opened.open()
+    _doors[id(scheduler)] = Door(scheduler, Path(place["folder"]), Path(place["socket"]))
 
 
 async def dask_teardown(scheduler: Scheduler) -> None:
-    """Close it."""
-    await _opened.pop(id(scheduler)).close()
+    """End it."""
+    await _doors.pop(id(scheduler)).close()

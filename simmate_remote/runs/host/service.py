@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import os
+import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -66,28 +66,21 @@ class Opening:
         return self._desk
 
 
-async def serve(path: str, opening: Opening) -> Callable[[], Awaitable[None]]:
-    """Listen on a socket that only its owner can open, and give what ends that.
+async def serve(listening: socket.socket, opening: Opening) -> Callable[[], Awaitable[None]]:
+    """Answer whoever connects to a socket, and give what ends that.
 
     Args:
-        path: Where, in a folder that only its owner can enter.
+        listening: The socket.
         opening: The desk.
     """
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(path)
     callers: set[DeskService] = set()
-    before = os.umask(0o177)
-    try:
-        server = await asyncio.get_running_loop().create_unix_server(lambda: DeskService(opening, callers), path)
-    finally:
-        os.umask(before)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_unix_server(lambda: DeskService(opening, callers), sock=listening)
 
     async def end() -> None:
         server.close()
         for caller in list(callers):
             caller.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path)
 
     return end
 
