@@ -135,7 +135,22 @@ class Desk:
             RunDamagedError: It has another checksum.
             SimmateRemoteError: There is no such file, or the desk is gone.
         """
-        return background.do(self._fetch(run, path, sha256))
+        content = background.do(self._fetch("read", {"id": run, "path": path}))
+        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
+            raise RunDamagedError(f"the file {path} of the run {run} was changed, or cut short", host=self.host.name)
+        return content
+
+    def blob(self, digest: str) -> bytes:
+        """Give what runs share: own code, or large parameters.
+
+        Raises:
+            RunDamagedError: It was changed, or cut short.
+            SimmateRemoteError: There is none, or the desk is gone.
+        """
+        content = background.do(self._fetch("blob", {"digest": digest}))
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise RunDamagedError(f"what runs share was changed, or cut short: {digest}", host=self.host.name)
+        return content
 
     def follow(
         self, name: str, ids: Iterable[str], take: Callable[[dict[str, Any]], None], **further: Any
@@ -250,16 +265,14 @@ class Desk:
             data = base64.b64encode(content[offset : offset + PART]).decode()
             await self._call("put", {"digest": digest, "offset": offset, "data": data, "size": len(content)})
 
-    async def _fetch(self, run: str, path: str, sha256: str) -> bytes:
+    async def _fetch(self, name: str, what: dict[str, str]) -> bytes:
+        """Call for all parts of something."""
         content = bytearray()
         while True:
-            part = await self._call("read", {"id": run, "path": path, "offset": len(content), "length": PART})
+            part = await self._call(name, {**what, "offset": len(content), "length": PART})
             content += base64.b64decode(part["data"])
             if len(content) >= part["size"] or not part["data"]:
-                break
-        if sha256 and hashlib.sha256(content).hexdigest() != sha256:
-            raise RunDamagedError(f"the file {path} of the run {run} was changed, or cut short", host=self.host.name)
-        return bytes(content)
+                return bytes(content)
 
     async def _follow(
         self, name: str, ids: list[str], take: Callable[[dict[str, Any]], None], further: dict[str, Any]

@@ -6,6 +6,7 @@ import base64
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from distributed.protocol.pickle import dumps
@@ -15,10 +16,11 @@ from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.identity import new_id
 from simmate_remote.workflows.call import load_answer
 from simmate_remote.workflows.desk_watch import DeskWatch, RunDesk
+from simmate_remote.workflows.files import SentFile, pack_files
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.run_handle import RunHandle
 from simmate_remote.workflows.run_tasks import RunTasks
-from simmate_remote.workflows.specs import readable, who
+from simmate_remote.workflows.specs import packed_parameters, readable, who
 from simmate_remote.workflows.watching import Update
 
 _SECONDS_BETWEEN_LOOKS = 1.0
@@ -64,36 +66,44 @@ def run_again(desk: RunDesk, spec: Spec, changes: Mapping[str, str]) -> str:
         The id of the new run.
 
     Raises:
-        WorkflowError: A value does not serve, or the run's parameters cannot be changed from here.
+        WorkflowError: A value does not serve, or the run's parameters cannot be read here.
+        SimmateRemoteError: The desk is gone.
     """
-    packed = spec.payload.get("parameters")
-    if packed is None:
-        raise WorkflowError("its parameters are too large to be changed from here", meanwhile="nothing was begun")
+    payload = dict(spec.payload)
+    large, small = payload.pop("parameters_blob", None), payload.pop("parameters", "")
+    packed = desk.blob(large) if large else base64.b64decode(small)
     try:
-        values: dict[str, Any] = load_answer(base64.b64decode(packed), spec.payload["digest"])
+        values: dict[str, Any] = load_answer(packed, payload["digest"])
     except Exception as error:
         raise WorkflowError(
             f"its parameters cannot be read here: {type(error).__name__}: {error}", meanwhile="nothing was begun"
         ) from error
     for name, text in changes.items():
         values[name] = _like(name, text, values.get(name))
+    parameters, blobs = packed_parameters(dumps(values))
     again = replace(
         spec,
         id=new_id(),
-        parameters=spec.parameters | {name: readable(values[name]) for name in changes},
-        payload={**spec.payload, "parameters": base64.b64encode(dumps(values)).decode()},
+        parameters=spec.parameters | {name: _readable(values[name], changes[name]) for name in changes},
+        payload=payload | parameters,
         created=time.time(),
         started_by=who(),
         restarted_from=spec.id,
     )
-    desk.create([again], {})
+    desk.create([again], blobs)
     return again.id
+
+
+def _readable(value: Any, text: str) -> Any:
+    return text if isinstance(value, SentFile) else readable(value)
 
 
 def _like(name: str, text: str, before: Any) -> Any:
     """Read a value that takes the place of another."""
     if isinstance(before, str):
         return text
+    if isinstance(before, SentFile):
+        return pack_files({name: Path(text).expanduser()}, {})[name]
     import yaml
 
     try:

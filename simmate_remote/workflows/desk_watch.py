@@ -49,6 +49,9 @@ class RunDesk(Protocol):
     def fetch(self, run: str, path: str, sha256: str = "") -> bytes:
         """Give the content of a file in a run's folder."""
 
+    def blob(self, digest: str) -> bytes:
+        """Give what runs share."""
+
     def follow(
         self, name: str, ids: Iterable[str], take: Callable[[dict[str, Any]], None], **further: Any
     ) -> Future[None]:

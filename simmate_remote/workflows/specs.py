@@ -71,22 +71,26 @@ def spec_of(target: Target, parameters: Mapping[str, Any], prepared: Prepared) -
         What it is, and what it shares with others, by digest: its own code, and large parameters.
     """
     call, code = prepared.call, prepared.code
-    blobs: dict[str, bytes] = {}
+    parameters_, blobs = packed_parameters(call.parameters)
     payload: dict[str, Any] = {
         "module": call.module,
         "attribute": call.attribute,
         "digest": call.digest,
         "names": list(call.names),
+        **parameters_,
     }
-    if len(call.parameters) > LARGE:
-        payload["parameters_blob"] = digest = hashlib.sha256(call.parameters).hexdigest()
-        blobs[digest] = call.parameters
-    else:
-        payload["parameters"] = base64.b64encode(call.parameters).decode()
     if code is not None:
         blobs[code.sha256] = code.archive
     spec = _spec(target, parameters, program=PROGRAM, payload=payload, code=code.sha256 if code is not None else None)
     return spec, blobs
+
+
+def packed_parameters(pickled: bytes) -> tuple[dict[str, str], dict[str, bytes]]:
+    """Give pickled parameters as a payload has them, and as a blob, by its digest, where they are large."""
+    if len(pickled) <= LARGE:
+        return {"parameters": base64.b64encode(pickled).decode()}, {}
+    digest = hashlib.sha256(pickled).hexdigest()
+    return {"parameters_blob": digest}, {digest: pickled}
 
 
 def _spec(target: Target, parameters: Mapping[str, Any], **further: Any) -> Spec:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 from typing import Any
 
-from simmate_remote.errors import FolderFullError, RunNotFoundError, SimmateRemoteError
+from simmate_remote.errors import FolderFullError, RunDamagedError, RunNotFoundError, SimmateRemoteError
 from simmate_remote.runs.host.desk import Desk
 from simmate_remote.runs.host.execution import FULL
 from simmate_remote.runs.host.outcome import INLINE, RunOutcome
@@ -95,7 +95,7 @@ class DeskService(Caller):
 
     def __init__(self, opening: Opening, callers: set[DeskService]) -> None:
         names = ("describe", "missing", "put", "create", "journal", "status", "events", "outcome", "outcomes", "read",
-                 "ask", "cancel", "restart", "remove", "output")  # fmt: skip
+                 "blob", "ask", "cancel", "restart", "remove", "output")  # fmt: skip
         super().__init__({name: getattr(self, name) for name in names})
         self._opening = opening
         self._callers = callers
@@ -171,6 +171,16 @@ class DeskService(Caller):
         desk = await self._opening.desk()
         folder = desk.store.run(id).path
         data, size = await desk.in_thread(partial(read_inside, folder, path, offset, min(length, PART)))
+        return {"data": base64.b64encode(data).decode(), "size": size}
+
+    async def blob(self, digest: str, offset: int, length: int) -> dict[str, Any]:
+        """Give a part of a blob, and the blob's size."""
+        desk = await self._opening.desk()
+        blob = desk.store.blob(digest)
+        try:
+            data, size = await desk.in_thread(partial(read_inside, blob.parent, blob.name, offset, min(length, PART)))
+        except RunNotFoundError as error:
+            raise RunDamagedError(f"what runs share is gone: {blob}") from error
         return {"data": base64.b64encode(data).decode(), "size": size}
 
     async def ask(self, function: str, arguments: list[Any]) -> list[Any]:

@@ -1,0 +1,70 @@
+"""``runs restart NAME=VALUE`` on a host: a new run with other values, however large what stays is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from simmate_remote.testing import EmbeddedHost
+from tests.boxes import EmbeddedBox, assert_nothing_left
+from tests.users import Typist
+
+CODE = """
+from pathlib import Path
+from simmate_remote import workflow
+
+@workflow
+def measure(name: str, file: Path, times: int = 1) -> list:
+    if times < 2:
+        raise ValueError("once is not enough")
+    return [len(name) * times, file.name, file.stat().st_size]
+"""
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typist]:
+    """Give a user who is connected to an embedded host."""
+    with EmbeddedHost() as host:
+        box = EmbeddedBox(host)
+        box.inventory(tmp_path / "hosts")
+        monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path / "hosts"))
+        monkeypatch.setenv("COLUMNS", "200")
+        (tmp_path / "work.py").write_text(CODE)
+        user = Typist(tmp_path)
+        user("connect", "lab-box")
+        yield user
+        user("disconnect", "lab-box", "--stop")
+        assert_nothing_left(box)
+
+
+def test_parameters_of_any_size_can_be_changed(user: Typist) -> None:
+    (user.folder / "long.yaml").write_text(f"name: {'x' * 100}\n")
+    (user.folder / "large.dat").write_bytes(b"0" * 3_000_000)
+    (user.folder / "small.dat").write_bytes(b"0" * 3)
+    user("run", "work.py:measure", "--parameters", "long.yaml", "file=large.dat", "--on", "lab-box", code=1)
+    failed = user.until(lambda runs: runs[0]["state"] == "failed")
+    user("runs", "restart", failed["id"], "times=2")
+    again = user.until(lambda runs: runs[0]["state"] == "finished")
+    assert (again["restarted_from"], again["result"]) == (failed["id"], [200, "large.dat", 3_000_000])
+    user("runs", "restart", failed["id"], "file=nowhere.dat", code=1)
+    assert "nowhere.dat is given as a file, and cannot be read" in user.told
+    # What has shrunk, and what has grown, travels as it needs to.
+    user("runs", "restart", again["id"], "file=small.dat")
+    small = user.until(lambda runs: runs[0]["id"] != again["id"] and runs[0]["state"] == "finished")
+    assert small["result"] == [200, "small.dat", 3]
+    assert small["parameters"]["file"] == "small.dat"
+    user("runs", "restart", small["id"], "file=large.dat")
+    large = user.until(lambda runs: runs[0]["id"] != small["id"] and runs[0]["state"] == "finished")
+    assert large["result"] == [200, "large.dat", 3_000_000]
+
+
+def test_blobs_that_are_gone_are_said_to_be(user: Typist) -> None:
+    (user.folder / "large.dat").write_bytes(b"0" * 1_000_000)
+    user("run", "work.py:measure", "name=a", "file=large.dat", "--on", "lab-box", code=1)
+    failed = user.until(lambda runs: runs[0]["state"] == "failed")
+    for blob in (Path(failed["folder"]).parent / "blobs").iterdir():
+        blob.unlink()
+    user("runs", "restart", failed["id"], "times=2", code=1)
+    assert "what runs share is gone" in user.told
