@@ -48,6 +48,7 @@ async def _connect(host: Host, foreground: bool, here: bool, as_json: bool) -> N
             if session.started:
                 steps("waiting for the workers")
             report = await session.status()
+            report["away"] = await session.away()
             report["news"] = await session.news(PATIENCE_FOR_NEWS)
             if not foreground:
                 await session.last()

@@ -17,6 +17,7 @@ from simmate_remote.runs.news import news_in_words
 
 _STATES = {"connected": "green", "connecting": "yellow", "reconnecting": "yellow", "waiting for you": "yellow"}
 SHOWN_OUTAGES = 3
+SHOWN_EVENTS = 5
 _SPANS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -72,21 +73,62 @@ def describe_event(event: dict[str, Any]) -> str:
     return f"{time.strftime('%H:%M:%S', time.localtime(event['time']))}  {event['name']} died ({how})"
 
 
-def describe_found(found: dict[str, Any] | None) -> Iterable[str]:
-    """Say what a session found on the host when it came: what went on meanwhile, or what became of it."""
+def describe_found(found: dict[str, Any] | None, *, tasks: bool = True) -> Iterable[str]:
+    """Say what a session found on the host when it came: what went on meanwhile, or what became of it.
+
+    Args:
+        found: What it found.
+        tasks: Whether to say what Dask's tasks came to: that of runs is told better otherwise.
+    """
     if found is None:
         return
     began = since(found["since"])
     if "kind" in found:
-        yield f"what ran there since {began} is gone, and was started afresh: {found['text']}, {since(found['ended'])}"
+        ended = f"{'it lived still at ' if found['kind'] == 'died' else ''}{since(found['ended'])}"
+        yield f"what ran there since {began} is gone, and was started afresh: {found['text']}; {ended}"
         return
     yield f"scheduler and workers that are there since {began}"
     if found["alone_since"] is not None:
-        until = f" until {since(found['alone_until'])}" if found["alone_until"] else ""
-        done = f"{found['finished']} tasks finished, {found['erred']} failed"
-        yield f"nobody was connected since {since(found['alone_since'])}{until}: {done}"
-        for event in found["events"]:
+        until = found["alone_until"]
+        long = f", for {in_words(until - found['alone_since'])}" if until else ""
+        counts = {"finished": found["finished"], "failed": found["erred"]} if tasks else {}
+        done = ", ".join(f"{count:,} {how}" for how, count in counts.items() if count)
+        yield f"nobody was connected since {since(found['alone_since'])}{long}" + (f"; tasks: {done}" if done else "")
+        events = found["events"]
+        if len(events) > SHOWN_EVENTS:
+            yield f"{len(events) - SHOWN_EVENTS:,} earlier ones are left out:"
+        for event in events[-SHOWN_EVENTS:]:
             yield f"{since(event['time'])}: {event['what']}"
+
+
+def describe_away(away: dict[str, Any]) -> Iterable[str]:
+    """Say how the link was while a session lived on, and what died on the host.
+
+    Args:
+        away: What the session says of that.
+    """
+    if last := away["last"]:
+        long = last["ended"] - last["began"]
+        if away["count"] == 1:
+            yield f"the link was away once, at {since(last['began'])}, for {in_words(long)}: {last['reason']}"
+        else:
+            yield (
+                f"the link was away {away['count']:,} times since {since(away['since'])}, for "
+                f"{in_words(away['seconds'])} in all; the last time for {in_words(long)}: {last['reason']}"
+            )
+    deaths = away["deaths"]
+    if len(deaths) > SHOWN_EVENTS:
+        yield f"{len(deaths) - SHOWN_EVENTS:,} processes died there before these:"
+    for death in deaths[-SHOWN_EVENTS:]:
+        yield describe_event(death)
+
+
+def in_words(seconds: float) -> str:
+    """Say how long something took, like ``1.5 h`` or ``40 s``."""
+    for length, unit in _SPANS:
+        if seconds >= length > 1:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
 
 
 def describe_outage(outage: dict[str, Any]) -> str:
@@ -111,9 +153,12 @@ def _facts(report: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "tasks", _tasks(report) or "unknown: the scheduler does not answer now"
         yield "scheduler", f"{report['scheduler']}, there {report['scheduler_there']}"
         yield "dashboard", report["dashboard"]
-    for line in describe_found(report.get("found")):
+    news = report.get("news")
+    for line in describe_found(report.get("found"), tasks=not (news and news["since"])):
         yield "found", line
-    if news := report.get("news"):
+    for line in describe_away(report["away"]) if "away" in report else ():
+        yield "meanwhile", line
+    if news:
         for line in news_in_words(news, since(news["since"]) if news["since"] else ""):
             yield "runs", line
     if report["state"] == "waiting for you":
@@ -122,11 +167,11 @@ def _facts(report: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "lasts", "as long as the program that made it"
     for warning in report.get("warnings", ()):
         yield "warning", warning
-    for event in report.get("events", ()):
-        yield "event", describe_event(event)
-    outages = report.get("outages", ())
-    for outage in outages[-SHOWN_OUTAGES:]:
-        yield "outage", describe_outage(outage)
+    if "away" not in report:  # otherwise what is new of these has been said
+        for event in report.get("events", ()):
+            yield "event", describe_event(event)
+        for outage in report.get("outages", ())[-SHOWN_OUTAGES:]:
+            yield "outage", describe_outage(outage)
     if report["error"]:
         yield "error", error_from_dict(report["error"]).what
 

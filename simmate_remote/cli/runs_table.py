@@ -10,11 +10,11 @@ from rich.table import Table
 from rich.text import Text
 
 from simmate_remote.cli.output import out, safe, table
+from simmate_remote.cli.reports import in_words
 from simmate_remote.runs.listing import HERE, shown_id
 
 _STYLES = {"finished": "green", "failed": "red", "cancelled": "dim", "lost": "red", "running": "yellow"}
 _LONGEST_NOTE = 60
-_SPANS = ((86400, "d"), (3600, "h"), (60, "min"))
 
 
 def runs_table(runs: Iterable[Mapping[str, Any]]) -> Table:
@@ -67,12 +67,7 @@ def length(run: Mapping[str, Any]) -> str | None:
     seconds = run["seconds"]
     if run["state"] == "running" and run["started"] is not None:
         seconds = time.time() - run["started"]
-    if seconds is None:
-        return None
-    for span, unit in _SPANS:
-        if seconds >= span:
-            return f"{seconds / span:.1f} {unit}"
-    return f"{seconds:.1f} s"
+    return None if seconds is None else in_words(seconds)
 
 
 def _note(run: Mapping[str, Any]) -> str:

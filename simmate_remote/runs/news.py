@@ -25,8 +25,9 @@ def take_news(plain: Plain, now: float, host: str | None = None) -> dict[str, An
     Returns:
         ``since``, and for each state how many runs are in it or have come to it since (``counts``); ``failures``: the
         latest failed runs, each with its last lines; ``corrected``: how many of those that ended were; ``seconds``:
-        what they used. ``since`` is None if there is nothing new to tell of these. ``here``: the runs that ended along
-        with the program on this machine that executed them, the latest first.
+        what they used; ``interrupted``: how many runs lost an attempt. ``since`` is None if there is nothing new to
+        tell of these. ``here``: the runs that ended along with the program on this machine that executed them, the
+        latest first.
     """
     with plain.transaction():
         journals, here = _journals(plain, host)
@@ -61,7 +62,8 @@ def _of_hosts(news: dict[str, Any], when: str) -> list[str]:
     going = [f"{counts[state]:,} {state}" for state in ("running", "interrupted", "queued") if counts.get(state)]
     corrected = f"; {news['corrected']:,} of them were corrected on the way" if news["corrected"] else ""
     used = f"; {_hours(news['seconds'])} of work" if news["seconds"] >= 1 else ""
-    lines = [f"since {when}: {', '.join(ended)}{corrected}{used}"]
+    again = f"; {news['interrupted']:,} lost an attempt, since what it ran on died" if news["interrupted"] else ""
+    lines = [f"since {when}: {', '.join(ended) or 'none ended'}{corrected}{used}{again}"]
     for each in news["failures"]:
         lines += [f"failed: {each['workflow']} ({shown_id(each['id'])}): {each['lines'][0]}", *each["lines"][1:]]
     if (rest := counts.get("failed", 0) - len(news["failures"])) > 0 and news["failures"]:
@@ -80,7 +82,7 @@ def _of_here(interrupted: list[dict[str, Any]]) -> list[str]:
 
 
 def _nothing() -> dict[str, Any]:
-    return {"since": None, "counts": {}, "corrected": 0, "seconds": 0.0, "failures": [], "here": []}
+    return {"since": None, "counts": {}, "corrected": 0, "seconds": 0.0, "interrupted": 0, "failures": [], "here": []}
 
 
 def _journals(plain: Plain, host: str | None) -> tuple[dict[str, float], dict[str, float]]:
@@ -104,8 +106,16 @@ def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
         counts[state] = counts.get(state, 0) + int(count)
         news["corrected"] += int(corrected)
         news["seconds"] += float(seconds or 0.0)
-        begin = max(told, first)
-        news["since"] = begin if news["since"] is None else min(begin, news["since"])
+        _begin_at(news, max(told, first))
+    lost = plain.row(
+        "SELECT COUNT(DISTINCT runs.id), MIN(runs.created) FROM simmate_remote_runs AS runs"
+        " JOIN simmate_remote_attempts AS attempts ON attempts.run = runs.id"
+        " WHERE runs.journal = :journal AND attempts.how = 'interrupted' AND attempts.ended > :told",
+        new,
+    )
+    if lost is not None and lost[0]:
+        news["interrupted"] += int(lost[0])
+        _begin_at(news, max(told, lost[1]))
     going = plain.rows(
         "SELECT state, COUNT(*) FROM simmate_remote_runs WHERE journal = :journal"
         " AND state IN ('queued', 'running', 'interrupted', 'lost') GROUP BY state",
@@ -124,6 +134,10 @@ def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
         if kind and len(lines) < LAST_LINES:
             lines[0] = f"{kind}: {lines[0]}"
         news["failures"].append({"id": run, "workflow": workflow, "lines": lines})
+
+
+def _begin_at(news: dict[str, Any], moment: float) -> None:
+    news["since"] = moment if news["since"] is None else min(moment, news["since"])
 
 
 def _add_interrupted(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:

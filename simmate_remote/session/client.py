@@ -138,6 +138,15 @@ class SessionClient:
         news: dict[str, Any] | None = await self._caller.call("news", patience=patience)
         return news
 
+    async def away(self) -> dict[str, Any]:
+        """Ask how the link was, and what died on the host, since somebody was told; it is told now.
+
+        Returns:
+            What :meth:`simmate_remote.session.state.Progress.take_away` gives, and ``deaths``.
+        """
+        away: dict[str, Any] = await self._caller.call("away")
+        return away
+
     async def deliver(self) -> dict[str, str]:
         """Let the host be told which runs are to be cancelled, as soon as it can be reached.
 

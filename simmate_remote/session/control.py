@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import dataclasses
 import os
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -39,6 +40,7 @@ class Control:
         self.looked: dict[str, Any] = {"workers": [], "tasks": None}
         self.followed = asyncio.Event()
         self._answerer_came = asyncio.Event()
+        self.told = 0.0
         self._owner_timer: asyncio.TimerHandle | None = None
 
     def await_owner(self) -> None:
@@ -122,6 +124,7 @@ class ControlClient(Caller):
             "adapt",
             "logs",
             "news",
+            "away",
             "deliver",
             "open_desk",
             "lend",
@@ -250,6 +253,12 @@ class ControlClient(Caller):
     async def news(self, patience: float) -> dict[str, Any] | None:
         """Give what became of the host's runs since somebody was told."""
         return await self._session.collecting.news(patience)
+
+    def away(self) -> dict[str, Any]:
+        """Say how the link was, and what died on the host, since somebody was told."""
+        since, self._control.told = self._control.told, time.time()
+        deaths = [death for death in self._session.dask.deaths if death["time"] > since]
+        return {**self._session.progress.take_away(), "deaths": deaths}
 
     async def deliver(self) -> dict[str, str]:
         """Tell the host which runs are to be cancelled."""

@@ -47,6 +47,7 @@ class Progress:
         self.since = time.time()
         self.error: SimmateRemoteError | None = None
         self.outages: deque[dict[str, Any]] = deque(maxlen=MAX_OUTAGES)
+        self._away = _nobody_was_told()
         self._steps: deque[str] = deque(maxlen=MAX_STEPS)
         self._counted = 0  # steps that were ever told
         self._chapter = 0  # how many of them there were when the way that is under way began
@@ -85,8 +86,21 @@ class Progress:
 
     def came_back(self) -> None:
         """Note that it can."""
-        self.outages[-1]["ended"] = time.time()
+        outage = self.outages[-1]
+        outage["ended"] = time.time()
+        self._away["count"] += 1
+        self._away["seconds"] += outage["ended"] - outage["began"]
+        self._away["since"] = self._away["since"] or outage["began"]
+        self._away["last"] = outage
         self.enter(State.CONNECTED)
+
+    def take_away(self) -> dict[str, Any]:
+        """Give how often the link was away since this was last asked (``count``), for how long (``seconds``).
+
+        ``since`` is the begin of the first such outage, and ``last`` the last one; both are None if there was none.
+        """
+        away, self._away = self._away, _nobody_was_told()
+        return away
 
     async def follow(self) -> AsyncIterator[str]:
         """Yield the steps, past and to come, until the session is connected; none if it is.
@@ -142,6 +156,10 @@ class Progress:
     def _notify(self) -> None:
         self._changed.set()
         self._changed = asyncio.Event()
+
+
+def _nobody_was_told() -> dict[str, Any]:
+    return {"count": 0, "seconds": 0.0, "since": None, "last": None}
 
 
 def change_in_words(report: dict[str, Any], before: dict[str, Any] | None) -> str:

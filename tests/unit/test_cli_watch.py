@@ -107,9 +107,14 @@ def test_what_a_session_found_is_said_with_what_went_on_meanwhile() -> None:
     }
     first, alone, event = describe_found(living)
     assert "there since" in first
-    assert "(1 h) until" in alone
-    assert alone.endswith("12 tasks finished, 1 failed")
+    assert alone.endswith("(1 h), for 59.0 min; tasks: 12 finished, 1 failed")
+    assert "tasks" not in list(describe_found(living, tasks=False))[1]
     assert event.endswith("worker-0 died (exit code -9)")
+    many = {**living, "finished": 0, "erred": 0, "events": living["events"] * 12}
+    _, alone, left_out, *events = describe_found(many)
+    assert alone.endswith("for 59.0 min")
+    assert left_out == "7 earlier ones are left out:"
+    assert len(events) == 5
     gone = {"kind": "rebooted", "since": now - 7200, "ended": now - 60, "text": "the host was rebooted", "detail": ""}
     (line,) = describe_found(gone)
     assert "is gone, and was started afresh: the host was rebooted" in line
