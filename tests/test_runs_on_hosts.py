@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from simmate_remote.inventory import load_host
-from simmate_remote.testing import EmbeddedHost
-from tests.boxes import EmbeddedBox, assert_nothing_left
+from tests.boxes import Box
 from tests.hosts import session_pid, wait_until
 
 PROGRAM = str(Path(sys.executable).with_name("simmate-remote"))
@@ -44,7 +43,7 @@ def wait(name: str, seconds: float = 60.0) -> str:
 class User:
     """Types command lines."""
 
-    def __init__(self, folder: Path, box: EmbeddedBox) -> None:
+    def __init__(self, folder: Path, box: Box) -> None:
         self.folder = folder
         self.box = box
         self.told = ""
@@ -73,19 +72,16 @@ class User:
 
 
 @pytest.fixture
-def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
-    """Give a user who is connected to an embedded host."""
-    with EmbeddedHost() as host:
-        box = EmbeddedBox(host)
-        box.inventory(tmp_path / "hosts")
-        monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path / "hosts"))
-        monkeypatch.setenv("COLUMNS", "200")
-        (tmp_path / "work.py").write_text(CODE)
-        user = User(tmp_path, box)
-        user("connect", "lab-box")
-        yield user
-        user("disconnect", "lab-box", "--stop")
-        assert_nothing_left(box)
+def user(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
+    """Give a user who is connected to a host, of each kind in turn."""
+    box.inventory(tmp_path / "hosts")
+    monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path / "hosts"))
+    monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "work.py").write_text(CODE)
+    user = User(tmp_path, box)
+    user("connect", "lab-box")
+    yield user
+    user("disconnect", "lab-box", "--stop")
 
 
 def test_rows_come_by_themselves_and_coming_back_tells_of_them(user: User) -> None:
