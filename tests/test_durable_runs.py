@@ -154,6 +154,9 @@ def programs(code: Any) -> Any:
     return importlib.import_module("durable_programs")
 
 
+DEATHS_LIMIT = 20.0
+"""Seconds after a worker's death within which its run goes on: it takes one, and several where all cores are busy."""
+
 embedded = pytest.mark.parametrize("box", ["embedded"], indirect=True)
 
 
@@ -258,8 +261,21 @@ def test_a_run_survives_the_death_of_what_it_needs(box: Box, code: Any, what: st
 
 def test_workers_that_die_are_attempts(box: Box, code: Any) -> None:
     with desk_of(host_of(box)) as desk:
-        outcome = code.die_first.submit(on=desk, times=1).outcome(60)
-        assert (outcome.result, outcome.attempts) == (2, 2)
+        outcome = code.die_first.submit(on=desk, times=2).outcome(DEATHS_LIMIT)
+        assert (outcome.result, outcome.attempts) == (3, 3)
+
+
+def test_a_run_whose_worker_is_killed_twice_is_begun_again_twice(box: Box, code: Any) -> None:
+    with desk_of(host_of(box)) as desk:
+        handle = code.wait.submit(on=desk)
+        for number in range(2):
+            wait_until(lambda: began(box, handle, number), DEATHS_LIMIT, "it began")  # noqa: B023
+            attempt = json.loads(box.run(f"cat {handle.folder}/attempts/{number + 1}.json").stdout)
+            box.kill(attempt["pid"], signal.SIGKILL)
+        wait_until(lambda: began(box, handle, 2), DEATHS_LIMIT, "it began for the third time")
+        go(box, handle)
+        outcome = handle.outcome(DEATHS_LIMIT)
+        assert (outcome.result, outcome.attempts) == ("went", 3)
 
 
 @embedded
