@@ -66,7 +66,7 @@ def play(stage: Stage, plan: Plan) -> Played:
         if reboots and count >= reboots[0]:
             reboots.pop(0)
             gremlin.reboot()
-        _tell(f"{count} of {plan.runs} taken, {time.monotonic() - began:.0f} s: {dict(gremlin.done)}")
+        _tell(f"seed {plan.seed}: {count} of {plan.runs} taken, {time.monotonic() - began:.0f} s: {dict(gremlin.done)}")
     _wait_for_all(stage)
     found = reckon(stage, jobs)
     found.left += stage.end()

@@ -31,10 +31,10 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of 
 Human = RenderableType | Callable[[], object] | None
 """What a person reads: a text, a renderable of rich, or a function that prints by itself."""
 
-out = Console(highlight=False)
+out = Console(highlight=False, emoji=False)
 """Where results go."""
 
-err = Console(stderr=True, highlight=False)
+err = Console(stderr=True, highlight=False, emoji=False)
 """Where progress, notes and errors go."""
 
 
