@@ -38,7 +38,7 @@ class ChannelTransport(asyncio.Transport):
         self._limits = (16 * 1024, 64 * 1024)
         self._reading = True
         self._writing_paused = False
-        self._ended_writing = False
+        self._ended_writing = self._ended_there = False
         self._closing = False
         self._lost = False
         self._flushing = False
@@ -91,9 +91,9 @@ class ChannelTransport(asyncio.Transport):
         return self._channel.get_write_buffer_size()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._ended_writing:
+        if self._ended_writing and not self._ended_there:
             raise RuntimeError("write() after write_eof()")
-        if data and not self._closing:
+        if data and not self._closing and not self._ended_there:
             # Between the end that the server makes and the word of it here, the channel refuses; asyncio never does.
             with contextlib.suppress(BrokenPipeError):
                 self._channel.write(data)  # type: ignore[arg-type]  # it copies whatever has a buffer
@@ -145,6 +145,7 @@ class ChannelTransport(asyncio.Transport):
         if self._closing or self._protocol.eof_received():
             return
         # A command's exit status comes after its last byte: ending our side is enough, the server closes the channel.
+        self._ended_there = True  # whoever writes cannot know it yet: it is dropped, as by asyncio
         self.write_eof()
         self._grace = self._loop.call_later(_EXIT_GRACE, self.close)
 

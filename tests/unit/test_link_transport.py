@@ -102,6 +102,16 @@ async def test_a_command_from_its_beginning_to_its_end(link: Link) -> None:
     assert transport.is_closing()
 
 
+async def test_what_is_written_to_a_command_that_has_ended_is_dropped(link: Link) -> None:
+    transport, protocol = await link.open_command("exit 3", Recorder)
+    await protocol.ended.wait()
+    transport.write(b"too late")
+    transport.write_eof()
+    transport.write(b"still too late")
+    assert await protocol.end() is None
+    assert transport.get_extra_info("exit_status") == 3
+
+
 async def test_the_exit_status_is_unknown_until_the_end(link: Link) -> None:
     transport, protocol = await link.open_command("cat", Recorder)
     assert transport.get_extra_info("exit_status") is None

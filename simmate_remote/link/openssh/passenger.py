@@ -48,10 +48,9 @@ class Passenger(asyncio.Transport):
         self._stderr: asyncio.Transport
         self._reading = True
         self._output_open = self._errors_open = True
-        self._ended_writing = False
+        self._ended_writing = self._ended_there = False
         self._closing = False
-        self._flushed = False
-        self._lost = False
+        self._flushed = self._lost = False
         self._judging: asyncio.Task[None] | None = None
         self._grace: asyncio.TimerHandle | None = None
         self._info: dict[str, Any] = {"stderr": bytearray(), "exit_status": None, "exit_signal": None}
@@ -151,10 +150,10 @@ class Passenger(asyncio.Transport):
         return 0 if self._lost else self._stdin.get_write_buffer_size()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        if self._ended_writing:
+        if self._ended_writing and not self._ended_there:
             raise RuntimeError("write() after write_eof()")
         # A command that has ended, or has closed its stdin, reads nothing; the master has closed our pair then.
-        if data and not self._closing and not self._stdin.is_closing():
+        if data and not self._closing and not self._ended_there and not self._stdin.is_closing():
             self._stdin.write(data)
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview]) -> None:
@@ -244,6 +243,7 @@ class Passenger(asyncio.Transport):
             return
         if not self._protocol.eof_received() and not self._closing:
             # A command's exit status comes after its last byte: ending our side is enough, the command ends then.
+            self._ended_there = True  # whoever writes cannot know it yet: it is dropped, as by asyncio
             self.write_eof()
             self._grace = self._loop.call_later(_EXIT_GRACE, self.close)
         self._consider_end()
