@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
@@ -47,12 +48,12 @@ class Finding:
     @classmethod
     def warning(cls, reason: str, *remedies: Remedy, why: str = "", **data: Any) -> Self:
         """Find what works, and may not always, or not well."""
-        return cls("warning", reason, remedies, why, data)
+        return cls("warning", reason, _each_once(remedies), why, data)
 
     @classmethod
     def failed(cls, reason: str, *remedies: Remedy, why: str = "", **data: Any) -> Self:
         """Find what keeps things from working."""
-        return cls("failed", reason, remedies, why, data)
+        return cls("failed", reason, _each_once(remedies), why, data)
 
     @classmethod
     def skipped(cls, reason: str, **data: Any) -> Self:
@@ -100,6 +101,14 @@ def worst(findings: list[Finding]) -> Finding:
     return dataclasses.replace(
         first,
         reason="; ".join(each.reason for each in wrong),
-        remedies=tuple(dict.fromkeys(remedy for each in wrong for remedy in each.remedies)),
+        remedies=_each_once(remedy for each in wrong for remedy in each.remedies),
         data={name: value for each in findings for name, value in each.data.items()},
     )
+
+
+def _each_once(remedies: Iterable[Remedy]) -> tuple[Remedy, ...]:
+    """Leave out a command that was there before, for whatever reason: what is typed once mends both."""
+    first: dict[str, Remedy] = {}
+    for remedy in remedies:
+        first.setdefault(remedy.command, remedy)
+    return tuple(first.values())

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import json
 import os
 import select
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+from simmate_remote.environment.detached import start_detached
 from simmate_remote.errors import NoSessionError, Remedy, SessionError, SessionStoppedError, SimmateRemoteError
 from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask, Prompt
@@ -324,27 +322,8 @@ def _start(path: Path, order: SessionOrder) -> bool:
     """Start a session process; give whether it is the one, or another was quicker."""
     request = {"socket": str(path), "host": dataclasses.asdict(order)}
     _bury()
-    log = os.open(log_path(path), os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "simmate_remote.session"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-        )
-    finally:
-        os.close(log)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process.stdin, process.stdout:
-        process.stdin.write(json.dumps(request).encode() + b"\n")
-        process.stdin.flush()
-        word = process.stdout.readline()
-    # It is on its own now; without this the interpreter would complain that nobody waits for it.
-    process.returncode = 0
-    _started.add(process.pid)
+    pid, word = start_detached("simmate_remote.session", request, log_path(path), afresh=True)
+    _started.add(pid)
     return word == b"listening\n"
 
 

@@ -124,7 +124,8 @@ def test_logind_is_read_as_logind_reads_it(tmp_path: Any) -> None:
 
 def test_several_findings_become_the_worst_of_them() -> None:
     one = Finding.warning("one", Remedy("simmate-remote hosts list"), a=1)
-    other = Finding.failed("other", Remedy("simmate-remote hosts list"), b=2)
+    other = Finding.failed("other", *[Remedy("simmate-remote hosts list", why) for why in ("so", "and so")], b=2)
+    assert other.remedies == (Remedy("simmate-remote hosts list", "so"),)
     both = worst([Finding.ok("fine", c=3), one, other])
     assert (both.status, both.reason) == ("failed", "one; other")
     assert both.remedies == (Remedy("simmate-remote hosts list"),)

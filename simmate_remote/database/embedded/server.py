@@ -5,11 +5,10 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 from simmate_remote.database.embedded.place import Place, lock, locked
+from simmate_remote.environment.detached import start_detached
 from simmate_remote.errors import error_from_dict
 
 LONGEST_LOG = 2**20
@@ -66,26 +65,8 @@ def ensure(place: Place, lease: float) -> Path:
 def _start(place: Place, lease: float) -> None:
     if place.log.exists() and place.log.stat().st_size > LONGEST_LOG:
         place.log.replace(place.log.with_suffix(".old"))
-    log = os.open(place.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "simmate_remote.database.embedded.supervisor"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=log,
-            start_new_session=True,
-            cwd="/",
-        )
-    finally:
-        os.close(log)
-    assert process.stdin is not None
-    assert process.stdout is not None
-    with process.stdin, process.stdout:
-        process.stdin.write(json.dumps({"folder": str(place.folder), "lease": lease}).encode() + b"\n")
-        process.stdin.flush()
-        answer = process.stdout.readline()
-    # It is on its own now; without this the interpreter would complain that nobody waits for it.
-    process.returncode = 0
+    request = {"folder": str(place.folder), "lease": lease}
+    _, answer = start_detached("simmate_remote.database.embedded.supervisor", request, place.log)
     if not answer:
         raise place.wrong("the supervisor of the embedded database died as it started", _tail(place.log))
     if "error" in (said := json.loads(answer)):

@@ -70,7 +70,7 @@ class Versions(Check):
             warnings = compare(about.host.name, about.ssh, about.found.python, about.found.executable, there)
         except SimmateRemoteError as error:
             found = Finding.of(error)
-            return Finding.failed(found.reason, *dict.fromkeys((setup, *found.remedies)), **found.data, versions=there)
+            return Finding.failed(found.reason, setup, *found.remedies, **found.data, versions=there)
         if warnings:
             return Finding.warning("; ".join(warnings), setup, versions=there)
         return Finding.ok(", ".join(f"{name} {there[name]}" for name in COMPARED[:2]), versions=there)
