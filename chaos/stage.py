@@ -33,8 +33,7 @@ for name in sorted(os.listdir('runs')):
     folder = f'runs/{name}'
     if not os.path.isdir(folder) or not os.path.exists(f'{folder}/spec.json'):
         continue
-    about = {'attempts': sorted(int(n.split('.')[0]) for n in os.listdir(f'{folder}/attempts') if n.endswith('.json'))
-             if os.path.isdir(f'{folder}/attempts') else []}
+    about = {'attempts': sorted(int(n.split('.')[1]) for n in os.listdir(folder) if n.startswith('attempt.'))}
     try:
         about['outcome'] = json.loads(open(f'{folder}/outcome.json').readline())
     except FileNotFoundError:

@@ -169,10 +169,12 @@ def test_root_has_one_where_user_namespaces_are_forbidden(engine: sqlalchemy.Eng
     engine.dispose()
     terminate(place)
     wait_until(lambda: supervisor_of(place) is None, 20, "the end of the database")
-    root = place.folder.parents[2] / "root"
-    root.mkdir()
-    program = "; ".join(f"{word} {root}" for word in ("mount --rbind /", "chroot")) + ' "$@"'
-    command = ["unshare", "--mount", "sh", "-ec", program, "sh", sys.executable, "-c", COUNT.format(then="pass")]
+    command = [sys.executable, "-c", COUNT.format(then="pass")]
+    if Path("/").samefile("/proc/1/root"):  # these tests may run in a chroot themselves
+        root = place.folder.parents[2] / "root"
+        root.mkdir()
+        program = f'mount --rbind / {root}; chroot {root} "$@"'
+        command = ["unshare", "--mount", "sh", "-ec", program, "sh", *command]
     subprocess.run(command, check=True, timeout=60)
     assert place.data.stat().st_uid != 0
     assert place.folder.stat().st_uid == 0

@@ -270,7 +270,7 @@ def test_a_run_whose_worker_is_killed_twice_is_begun_again_twice(box: Box, code:
         handle = code.wait.submit(on=desk)
         for number in range(2):
             wait_until(lambda: began(box, handle, number), DEATHS_LIMIT, "it began")  # noqa: B023
-            attempt = json.loads(box.run(f"cat {handle.folder}/attempts/{number + 1}.json").stdout)
+            attempt = json.loads(box.run(f"cat {handle.folder}/attempt.{number + 1}.json").stdout)
             box.kill(attempt["pid"], signal.SIGKILL)
         wait_until(lambda: began(box, handle, 2), DEATHS_LIMIT, "it began for the third time")
         go(box, handle)

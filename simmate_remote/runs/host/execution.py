@@ -102,8 +102,6 @@ def execute_run(path: str, round_: int) -> str:
         worker.log_event(TOPIC, {**about, "name": about["worker"]})
         outcome, result = perform(folder, spec, attempt, round_, str(worker.name))
         written = _write(folder, outcome, round_, result)
-        with contextlib.suppress(OSError):  # for people; what counts is written
-            folder.note_attempt(attempt, {**about, "ended": outcome.ended, "how": outcome.state})
         return outcome.state if written else _ended(folder, round_) or "cancelled"
 
 

@@ -3,7 +3,7 @@
 ::
 
     spec.json       what the run is; there before anything begins
-    attempts/1.json who began when, and how it ended
+    attempt.1.json  who began it when; with a number for each attempt
     lock            held by the attempt that is at work
     output.log      what its function printed, as it is printed
     result.pickle   a result that is too large for outcome.json
@@ -115,19 +115,16 @@ class RunFolder:
     def attempts(self) -> int:
         """Count the attempts that have begun."""
         try:
-            return sum(name.name.endswith(".json") for name in os.scandir(self.path / "attempts"))
+            return sum(name.startswith("attempt.") for name in os.listdir(self.path))
         except FileNotFoundError:
             return 0
 
     def note_attempt(self, number: int, about: dict[str, Any]) -> None:
-        """Write down what is known of an attempt: when it begins, and again when it ends.
+        """Write down who begins an attempt, and when.
 
         It is for people, and for the count: only the lock says who is at work.
         """
-        folder = self.path / "attempts"
-        if number == 1:
-            folder.mkdir(mode=0o700, exist_ok=True)
-        fd = os.open(folder / f"{number}.json", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        fd = os.open(self._attempt(number), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             write_all(fd, json.dumps(about).encode() + b"\n")
         finally:
@@ -136,10 +133,13 @@ class RunFolder:
     def attempt(self, number: int) -> dict[str, Any]:
         """Read what was written down of an attempt; nothing if that cannot be read."""
         try:
-            about = json.loads((self.path / "attempts" / f"{number}.json").read_bytes())
+            about = json.loads(self._attempt(number).read_bytes())
         except (OSError, ValueError):
             return {}
         return about if isinstance(about, dict) else {}
+
+    def _attempt(self, number: int) -> Path:
+        return self.path / f"attempt.{number}.json"
 
     # How it ends
 
