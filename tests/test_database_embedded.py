@@ -170,7 +170,8 @@ def test_root_has_one_where_user_namespaces_are_forbidden(engine: sqlalchemy.Eng
     terminate(place)
     wait_until(lambda: supervisor_of(place) is None, 20, "the end of the database")
     command = [sys.executable, "-c", COUNT.format(then="pass")]
-    if Path("/").samefile("/proc/1/root"):  # these tests may run in a chroot themselves
+    mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    if "/" in mounts:  # otherwise these tests run in a chroot themselves
         root = place.folder.parents[2] / "root"
         root.mkdir()
         program = f'mount --rbind / {root}; chroot {root} "$@"'
