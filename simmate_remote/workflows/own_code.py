@@ -8,7 +8,7 @@ import os
 import site
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,7 +24,8 @@ class InstalledCode:
 
     Args:
         holder: The top-level package or module that holds the target; empty if that is the user's own.
-        imported: Those that the user's own code imports, or the target's module if it is installed.
+        imported: Those that the target's module imports, and whatever modules of the user's own it leads to. What other
+            modules of the same packages import, such as tests, does not matter to it.
     """
 
     holder: str
@@ -57,6 +58,7 @@ def needed_code(module: str) -> NeededCode:
     top = module.partition(".")[0]
     own: dict[str, Path] = {}
     installed: set[str] = set()
+    named: dict[str, set[str]] = {}
     waiting = [top]
     seen = set(waiting)
     while waiting:
@@ -67,17 +69,51 @@ def needed_code(module: str) -> NeededCode:
         if _is_installed(place):
             installed.add(name)
             # Of an installed package, what else it imports is the business of whoever has packed it.
-            sources = [Path(str(sys.modules[module].__file__))] if name == top else []
+            sources = {module: Path(str(sys.modules[module].__file__))} if name == top else {}
         else:
             own[name] = place
-            sources = list(files_of(place))
-        for file in sources:
-            if file.suffix == ".py":
-                new = _imports(file) - seen
-                seen |= new
-                waiting.extend(new)
+            sources = _modules(name, place)
+        for inside, file in sources.items():
+            named[inside] = _imports(file, inside)
+            new = _tops(named[inside]) - seen
+            seen |= new
+            waiting.extend(new)
     holder = top if top in installed else ""
-    return NeededCode(dict(sorted(own.items())), InstalledCode(holder, tuple(sorted(installed - {holder}))))
+    imported = (installed & _tops(_led_to(module, named))) - {holder}
+    return NeededCode(dict(sorted(own.items())), InstalledCode(holder, tuple(sorted(imported))))
+
+
+def _modules(name: str, place: Path) -> dict[str, Path]:
+    """Give the source of each module of a top-level package, or of one that is a file, by its name."""
+    if place.is_file():
+        return {name: place}
+    found = {}
+    for file in files_of(place):
+        if file.suffix == ".py":
+            parts = file.relative_to(place).with_suffix("").parts
+            found[".".join((name, *(parts[:-1] if parts[-1] == "__init__" else parts)))] = file
+    return found
+
+
+def _led_to(module: str, named: dict[str, set[str]]) -> set[str]:
+    """Give all names that a module imports, and the modules of the user's own that this leads to, itself included."""
+    reached: set[str] = set()
+    waiting = [module]
+    names = {module}
+    while waiting:
+        parts = waiting.pop().split(".")
+        # With a module, the packages that it is in are imported.
+        for length in range(1, len(parts) + 1):
+            inside = ".".join(parts[:length])
+            if inside in named and inside not in reached:
+                reached.add(inside)
+                names |= named[inside]
+                waiting.extend(named[inside])
+    return names
+
+
+def _tops(names: Iterable[str]) -> set[str]:
+    return {name.partition(".")[0] for name in names}
 
 
 def files_of(place: Path) -> Iterator[Path]:
@@ -128,8 +164,9 @@ def _installed_folders() -> tuple[Path, ...]:
     return tuple(Path(folder).resolve() for folder in [*folders, *site.getsitepackages(), site.getusersitepackages()])
 
 
-def _imports(file: Path) -> set[str]:
-    """List the top-level names that a source file imports absolutely, anywhere in it."""
+def _imports(file: Path, module: str) -> set[str]:
+    """List what a source file imports, anywhere in it: modules, and names that may be modules, by their full names."""
+    package = module.split(".") if file.name == "__init__.py" else module.split(".")[:-1]
     try:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError):
@@ -137,7 +174,10 @@ def _imports(file: Path) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names.update(alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
-            names.add(node.module.partition(".")[0])
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            begin = ".".join([*above, *filter(None, [node.module])])
+            if begin:
+                names |= {begin, *(f"{begin}.{alias.name}" for alias in node.names)}
     return names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from distributed import Client
 
 from simmate_remote.errors import ClusterError
+from simmate_remote.workflows.own_code import InstalledCode, needed_code
 from simmate_remote.workflows.running import RunOutcome, run_target
 from simmate_remote.workflows.target import load_target
 from simmate_remote.workflows.watching import Update
@@ -116,3 +118,40 @@ def test_all_ways_to_import_own_code(remote: Client, tmp_path: Path) -> None:
     assert function.module == "statistics_"
     assert run_target(function, {}, "serial").get() == (1, 2, 3, "1")
     assert run_target(function, {}, remote).get() == (1, 2, 3, "1")
+
+
+def test_what_must_be_there_is_what_the_imports_of_the_module_lead_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other modules of the same package travel, and what they import need not be on the host."""
+    installed = tmp_path / "site-packages"
+    for name in ("by_package", "by_relative", "by_dots", "in_function", "by_nobody", "by_sibling"):
+        (installed / name).mkdir(parents=True)
+        (installed / name / "__init__.py").touch()
+    for name, text in {
+        "mine/__init__.py": "import by_package",
+        "mine/work.py": """
+            from . import near
+            import other.deep.leaf
+            def f():
+                import in_function
+                from .inner import again as once
+        """,
+        "mine/near.py": "import by_relative",
+        "mine/inner/__init__.py": "from ..inner import again",
+        "mine/inner/again.py": "from mine.work import f",
+        "mine/tests/test_work.py": "import by_nobody, third",
+        "other/deep/leaf.py": "from by_dots.name import thing",
+        "other/deep/sibling.py": "import by_sibling",
+        "third.py": "import by_nobody",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    (installed / "by_dots/name.py").write_text("thing = 1")
+    monkeypatch.setattr(sys, "path", [str(installed), str(tmp_path), *sys.path])
+    target = load_target(f"{tmp_path}/mine/work.py:f")
+    needed = needed_code(target.module)
+    assert sorted(needed.own) == ["mine", "other", "third"]
+    assert needed.installed == InstalledCode("", ("by_dots", "by_package", "by_relative", "in_function"))
+    for name in [each for each in sys.modules if each.partition(".")[0] in ("mine", "other", "by_dots", "by_package")]:
+        del sys.modules[name]
