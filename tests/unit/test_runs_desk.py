@@ -115,7 +115,7 @@ async def test_a_run_from_its_creation_to_its_result(place: Path) -> None:
         assert (ending["state"], ending["plain"], ending["attempt"]) == ("finished", 42, 1)
         assert pickle.loads(base64.b64decode(ending["result"])) == 42
         assert await desk.told(folder) == ["created", "started", "finished"]
-        assert folder.attempt(1)["how"] == "finished"
+        assert folder.attempt(1)["worker"] == ending["worker"]
         assert (await desk.call("status", ids=[folder.id]))[folder.id]["state"] == "finished"
         # A second creation, as after an answer that never came, changes nothing.
         assert await desk.call("create", runs=[folder.spec().as_dict()]) == {folder.id: str(folder.path)}
