@@ -9,11 +9,9 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 
 from chaos.plan import Plan, short
-from chaos.play import Played, play
+from chaos.play import play_in_lab
 from chaos.report import put_section, table
-from chaos.stage import Stage
 from faults.network_faults import ROUND_TRIP
-from tests.boxes import LabBox
 from tests.lab import Lab
 
 
@@ -32,7 +30,7 @@ def main() -> int:
         short(seed) if options.quick else replace(Plan(seed), runs=options.runs) for seed in options.seed or range(1, 6)
     ]
     with ProcessPoolExecutor(options.at_once, multiprocessing.get_context("spawn")) as pool:
-        played = list(pool.map(_play, plans))
+        played = list(pool.map(play_in_lab, plans))
     for each in played:
         for name, found in each.reckoning.violations.items():
             print(f"seed {each.plan.seed}, {name}:", *found, sep="\n  ", file=sys.stderr)
@@ -41,18 +39,6 @@ def main() -> int:
     else:
         put_section(played, ROUND_TRIP)
     return int(any(each.reckoning.violations for each in played))
-
-
-def _play(plan: Plan) -> Played:
-    with Lab.up() as lab, lab.network.delay(ROUND_TRIP):
-        stage = Stage(LabBox(lab))
-        try:
-            played = play(stage, plan)
-            if played.reckoning.violations:
-                print(stage.evidence(), file=sys.stderr)
-            return played
-        finally:
-            stage.close()
 
 
 if __name__ == "__main__":

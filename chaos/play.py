@@ -11,6 +11,9 @@ from chaos.gremlin import Gremlin
 from chaos.plan import Plan
 from chaos.reckoning import Reckoning, reckon, unended
 from chaos.stage import Stage
+from faults.network_faults import ROUND_TRIP
+from tests.boxes import LabBox
+from tests.lab import Lab
 
 QUIET_LIMIT = 300.0
 """Seconds that all runs have to end once nothing breaks any more."""
@@ -37,6 +40,19 @@ class Played:
     faults: Counter[str]
     reckoning: Reckoning
     seconds: float = field(default=0.0)
+
+
+def play_in_lab(plan: Plan) -> Played:
+    """Play it in a lab of its own."""
+    with Lab.up() as lab, lab.network.delay(ROUND_TRIP):
+        stage = Stage(LabBox(lab))
+        try:
+            played = play(stage, plan)
+            if played.reckoning.violations:
+                print(stage.evidence(), file=sys.stderr)
+            return played
+        finally:
+            stage.close()
 
 
 def play(stage: Stage, plan: Plan) -> Played:
