@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from simmate_remote.inventory import load_host
 from tests.boxes import Box
+from tests.command_lines import User, connected
 from tests.hosts import session_pid, wait_until
 
-PROGRAM = str(Path(sys.executable).with_name("simmate-remote"))
 CODE = """
 from simmate_remote import workflow
 from simmate_remote.workflows.current import current
@@ -40,48 +36,11 @@ def wait(name: str, seconds: float = 60.0) -> str:
 """
 
 
-class User:
-    """Types command lines."""
-
-    def __init__(self, folder: Path, box: Box) -> None:
-        self.folder = folder
-        self.box = box
-        self.told = ""
-
-    def __call__(self, *words: str, code: int = 0) -> str:
-        done = subprocess.run(
-            [PROGRAM, *words], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False
-        )
-        self.told = done.stderr
-        assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout
-
-    def runs(self, *words: str) -> list[dict[str, Any]]:
-        return list(json.loads(self("runs", *words, "--json")))
-
-    def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> dict[str, Any]:
-        """Wait until the rows are as they shall be, and give the newest."""
-
-        def holds() -> bool:
-            with contextlib.suppress(IndexError):
-                return condition(self.runs())
-            return False
-
-        wait_until(holds, 40, "the rows")
-        return self.runs()[0]
-
-
 @pytest.fixture
 def user(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
     """Give a user who is connected to a host, of each kind in turn."""
-    box.inventory(tmp_path / "hosts")
-    monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path / "hosts"))
-    monkeypatch.setenv("COLUMNS", "200")
-    (tmp_path / "work.py").write_text(CODE)
-    user = User(tmp_path, box)
-    user("connect", "lab-box")
-    yield user
-    user("disconnect", "lab-box", "--stop")
+    with connected(tmp_path, box, CODE, monkeypatch) as user:
+        yield user
 
 
 def test_rows_come_by_themselves_and_coming_back_tells_of_them(user: User) -> None:

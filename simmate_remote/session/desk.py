@@ -8,12 +8,15 @@ import contextlib
 import hashlib
 import json
 import logging
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from typing import Any
 
 from simmate_remote.errors import (
+    FolderFullError,
     KeeperError,
+    Remedy,
     RunDamagedError,
     RunsUnavailableError,
     SessionStoppedError,
@@ -227,8 +230,21 @@ class Desk:
         assert self._caller is not None
         try:
             return await self._caller.call(name, **arguments)
+        except FolderFullError as error:
+            raise self._with_remedies(error) from error
         except KeeperError as error:
             raise await self._reason(error) from error
+
+    def _with_remedies(self, error: FolderFullError) -> FolderFullError:
+        """Say of a full disk there what can be typed here."""
+        name = shlex.quote(self.host.name)
+        remedies = (
+            Remedy(f"simmate-remote doctor {name}", "its check folder says how full it is, and how to see of what"),
+            Remedy(f"simmate-remote runs list --on {name}", "shows what `runs remove` could make space of"),
+        )
+        return FolderFullError(
+            error.what, host=self.host.name, folder=error.folder, meanwhile=error.meanwhile, remedies=remedies
+        )
 
     async def _reason(self, error: KeeperError) -> SimmateRemoteError:
         """Say why the desk is gone, where that is what an error is about."""

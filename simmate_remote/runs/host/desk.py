@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from distributed import Client, Future, KilledWorker, Scheduler
 
 from simmate_remote.errors import RunError
-from simmate_remote.runs.host.execution import GIVEN_UP, cancel_here, execute_run
+from simmate_remote.runs.host.execution import FULL, GIVEN_UP, cancel_here, execute_run
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.lines import created_line, ended_line, missed_lines
 from simmate_remote.runs.host.live import Live
@@ -124,6 +124,8 @@ class Desk:
     async def cancel(self, identity: str) -> str:
         """End a run that has not ended, and give how it stands; also when nobody has begun it.
 
+        It ends on a full disk, too, which it may have filled: the journal tells of it as soon as there is space.
+
         Raises:
             RunNotFoundError: There is no such run.
         """
@@ -133,12 +135,17 @@ class Desk:
 
         def write() -> RunOutcome:
             folder.spec()
-            if not folder.has_outcome(round_):
-                folder.cancel(round_)
-                folder.write_outcome(RunOutcome(identity, "cancelled", folder.attempts(), time.time()), round_)
-            outcome = folder.outcome(round_)
-            assert outcome is not None
-            return outcome
+            outcome = RunOutcome(identity, "cancelled", folder.attempts(), time.time())
+            try:
+                if not folder.has_outcome(round_):
+                    folder.cancel(round_)
+                    folder.write_outcome(outcome, round_)
+            except OSError as error:
+                if error.errno not in FULL or live is None:
+                    raise
+                logger.warning("the run %s is cancelled, and the disk does not take that now: %s", identity, error)
+                return outcome
+            return folder.outcome(round_) or outcome
 
         outcome = await self.in_thread(write)
         if live is not None and outcome.state == "cancelled":

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import logging
 import os
 import secrets
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +26,13 @@ from simmate_remote.runs.host.lock import FolderLock, end_left
 from simmate_remote.runs.host.outcome import RunOutcome, State, packed
 from simmate_remote.runs.host.spec import Spec
 
+logger = logging.getLogger(__name__)
+
 TOPIC = "simmate-remote-attempts"
 """The scheduler's events that attempts begin by."""
+
+REPORTS = "simmate-remote-runs"
+"""The scheduler's events that runs, and what belongs to them, report by."""
 
 MARK = "SIMMATE_REMOTE_WORKER"
 """The variable with the mark of the worker's process; all that functions start there has it."""
@@ -37,8 +44,8 @@ LOOK = 0.5
 """Seconds between two looks while another attempt is at work in the folder."""
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
-PATIENCE_WITH_DISK = 60.0
-"""Seconds that an outcome waits for space on a full disk, before the work is called in vain."""
+PATIENCE_WITH_DISK = 24 * 3600.0
+"""Seconds that a run waits for space on a full disk, before its work is called in vain: a person has to make some."""
 
 
 @dataclass(frozen=True)
@@ -97,11 +104,12 @@ def execute_run(path: str, round_: int) -> str:
             "boot": boot_id(),
             "began": time.time(),
         }
-        folder.note_attempt(attempt, about)
+        if not _with_space(folder, round_, partial(_noted, folder, attempt, about)):
+            return _ended(folder, round_) or "cancelled"
         # Dask puts the worker's address into what a worker tells, as ``worker``.
         worker.log_event(TOPIC, {**about, "name": about["worker"]})
         outcome, result = perform(folder, spec, attempt, round_, str(worker.name))
-        written = _write(folder, outcome, round_, result)
+        written = _with_space(folder, round_, partial(_written, folder, outcome, round_, result))
         return outcome.state if written else _ended(folder, round_) or "cancelled"
 
 
@@ -152,6 +160,7 @@ def given_up(folder: RunFolder, spec: Spec, attempts: int) -> dict[str, str]:
 @contextlib.contextmanager
 def _alone(folder: RunFolder, round_: int) -> Iterator[bool]:
     """Be the only attempt in the folder; false if the run has ended meanwhile."""
+    disk = _FullDisk(folder)
     while True:
         try:
             end_left(folder.lock, MARK)
@@ -164,6 +173,11 @@ def _alone(folder: RunFolder, round_: int) -> Iterator[bool]:
                 return
         except FileNotFoundError as error:
             raise RunNotFoundError(f"the folder of the run {folder.id} is gone: {folder.path}") from error
+        except OSError as error:
+            if _shall_end(folder, round_):
+                yield False
+                return
+            disk.bear(error)
         threading.Event().wait(LOOK)
     touched = threading.Event()
     keeper = None
@@ -186,29 +200,70 @@ def _ended(folder: RunFolder, round_: int) -> State | None:
     """Say how the run has ended, or shall end by what is written down."""
     outcome = folder.outcome(round_)
     if outcome is None and folder.is_cancelled(round_):
-        folder.write_outcome(RunOutcome(folder.id, "cancelled", folder.attempts(), time.time()), round_)
-        outcome = folder.outcome(round_)
+        outcome = RunOutcome(folder.id, "cancelled", folder.attempts(), time.time())
+        with contextlib.suppress(OSError):  # that it is cancelled stands there in any case
+            folder.write_outcome(outcome, round_)
+            outcome = folder.outcome(round_)
     return outcome.state if outcome else None
 
 
-def _write(folder: RunFolder, outcome: RunOutcome, round_: int, result: bytes | None) -> bool:
-    """Write the outcome, and give whether it is the run's; on a full disk, wait for space."""
-    deadline = time.monotonic() + PATIENCE_WITH_DISK
+def _shall_end(folder: RunFolder, round_: int) -> bool:
+    """Say whether nobody waits for this attempt any more."""
+    return folder.has_outcome(round_) or folder.is_cancelled(round_)
+
+
+def _noted(folder: RunFolder, attempt: int, about: dict[str, Any]) -> bool:
+    folder.note_attempt(attempt, about)
+    return True
+
+
+def _written(folder: RunFolder, outcome: RunOutcome, round_: int, result: bytes | None) -> bool:
+    """Write the outcome, and give whether it is the run's."""
+    try:
+        return folder.write_outcome(outcome, round_, result)
+    except FileNotFoundError as error:
+        raise RunNotFoundError(f"the folder of the run {folder.id} was removed while it ran: {folder.path}") from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise
+        raise RunError(f"the outcome of the run {folder.id} cannot be written: {error}") from error
+
+
+def _with_space(folder: RunFolder, round_: int, write: Callable[[], bool]) -> bool:
+    """Write something as soon as the disk has space for it; false if the run has ended meanwhile."""
+    disk = _FullDisk(folder)
     while True:
         try:
-            return folder.write_outcome(outcome, round_, result)
-        except FileNotFoundError as error:
-            raise RunNotFoundError(
-                f"the folder of the run {folder.id} was removed while it ran: {folder.path}"
-            ) from error
+            return write()
         except OSError as error:
-            if error.errno not in FULL:
-                raise RunError(f"the outcome of the run {folder.id} cannot be written: {error}") from error
-            if folder.has_outcome(round_) or folder.is_cancelled(round_):
+            if _shall_end(folder, round_):
                 return False
-            if time.monotonic() > deadline:
-                raise
+            disk.bear(error)
         threading.Event().wait(LOOK)
+
+
+class _FullDisk:
+    """Has patience with a full disk, and lets whoever watches the run know.
+
+    Args:
+        folder: The run's.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self._folder = folder
+        self._deadline: float | None = None
+
+    def bear(self, error: OSError) -> None:
+        """Put up with an error, unless it is another one, or it has been too long."""
+        if error.errno not in FULL:
+            raise error
+        if self._deadline is None:
+            self._deadline = time.monotonic() + PATIENCE_WITH_DISK
+            text = f"waits for space on the disk of {socket.gethostname()}, in {self._folder.path}"
+            logger.warning("the run %s %s", self._folder.id, text)
+            get_worker().log_event(REPORTS, {"run": self._folder.id, "key": self._folder.id, "text": text})
+        if time.monotonic() > self._deadline:
+            raise error
 
 
 def _mark() -> str:

@@ -18,16 +18,13 @@ from distributed.diagnostics.plugin import SchedulerPlugin
 
 from simmate_remote.errors import RunsUnavailableError, SimmateRemoteError
 from simmate_remote.runs.host.desk import Desk
-from simmate_remote.runs.host.execution import TOPIC
+from simmate_remote.runs.host.execution import REPORTS, TOPIC
 from simmate_remote.runs.host.journal import JournalWriter
 from simmate_remote.runs.host.scribe import Scribe
 from simmate_remote.runs.host.service import Opening, serve
 from simmate_remote.runs.host.store import RunStore
 
 logger = logging.getLogger(__name__)
-
-REPORTS = "simmate-remote-runs"
-"""The scheduler's events that runs, and what belongs to them, report by."""
 
 LOOK = 0.5
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}

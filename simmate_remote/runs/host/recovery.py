@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -114,8 +115,10 @@ def _look(store: RunStore, identity: str, about: Told | None) -> Found:
         folder.set_aside(round_)
         outcome = None
     if outcome is None and folder.is_cancelled(round_):
-        folder.write_outcome(RunOutcome(identity, "cancelled", attempt), round_)
-        outcome = folder.outcome(round_)
+        outcome = RunOutcome(identity, "cancelled", attempt)
+        with contextlib.suppress(OSError):  # the disk is full; that it is cancelled stands there in any case
+            folder.write_outcome(outcome, round_)
+            outcome = folder.outcome(round_)
     if outcome is not None:
         lines.append((outcome.state, ended_line(outcome)))
     elif attempt and (attempt > about.attempt or about.state == "started"):

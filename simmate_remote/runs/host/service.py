@@ -129,13 +129,13 @@ class DeskService(Caller):
     async def put(self, digest: str, offset: int, data: str, size: int) -> None:
         """Take a part of a blob; the last one completes it."""
         desk = await self._opening.desk()
-        with _in_words(desk):
+        with _in_words(desk, "nothing was taken in"):
             await desk.in_thread(lambda: desk.store.put_part(digest, offset, base64.b64decode(data), size))
 
     async def create(self, runs: list[dict[str, Any]]) -> dict[str, str]:
         """Take runs in, and give their folders; when this answers, the disk has them."""
         desk = await self._opening.desk()
-        with _in_words(desk):
+        with _in_words(desk, "nothing was taken in"):
             return await desk.create([Spec.from_dict(each) for each in runs])
 
     async def journal(self, offset: int, follow: bool = False) -> AsyncIterator[dict[str, Any]]:
@@ -189,12 +189,14 @@ class DeskService(Caller):
 
     async def cancel(self, id: str) -> str:  # noqa: A002
         """End a run, and give how it stands: what ended before stays as it is."""
-        return await (await self._opening.desk()).cancel(id)
+        desk = await self._opening.desk()
+        with _in_words(desk, "nothing was changed"):
+            return await desk.cancel(id)
 
     async def restart(self, id: str) -> None:  # noqa: A002
         """Let a run that failed or was cancelled run again."""
         desk = await self._opening.desk()
-        with _in_words(desk):
+        with _in_words(desk, "nothing was changed"):
             await desk.restart(id)
 
     async def remove(self, id: str) -> None:  # noqa: A002
@@ -224,8 +226,9 @@ class DeskService(Caller):
 class _in_words:  # noqa: N801 - reads as words at its place of use
     """Tell a full disk as what it is."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, desk: Desk, untouched: str) -> None:
         self._desk = desk
+        self._untouched = untouched
 
     def __enter__(self) -> None:
         return None
@@ -235,7 +238,9 @@ class _in_words:  # noqa: N801 - reads as words at its place of use
             folder = self._desk.store.path
             full = "there is no space, or no quota, " if error.errno in FULL else f"{error.strerror}: nothing is taken "
             raise FolderFullError(
-                f"{full}in the folder of runs, {folder}", folder=str(folder), meanwhile="runs that are there go on"
+                f"{full}in the folder of runs, {folder}",
+                folder=str(folder),
+                meanwhile=f"{self._untouched}; runs that are there go on",
             ) from error
 
 

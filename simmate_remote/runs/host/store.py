@@ -123,6 +123,9 @@ class RunStore:
             if offset + len(data) < size:
                 return
             os.ftruncate(fd, size)
+        except OSError:
+            arriving.unlink(missing_ok=True)
+            raise
         finally:
             os.close(fd)
         content = arriving.read_bytes()
