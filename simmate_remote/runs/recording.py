@@ -12,6 +12,7 @@ import logging
 import os
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
@@ -57,6 +58,7 @@ class Recorded:
         self._worker = worker
         self._began = time.monotonic()
         self.ended = False
+        self._ending = threading.Lock()
 
     @property
     def id(self) -> str:
@@ -64,7 +66,7 @@ class Recorded:
         return self.folder.id
 
     def end(self, state: State, *, plain: Any = None, error: dict[str, str] | None = None, printed: str = "") -> None:
-        """Write down how it ended.
+        """Write down how it ended, unless that was done before.
 
         Args:
             state: How.
@@ -84,12 +86,18 @@ class Recorded:
             plain=plain,
             error=error,
         )
+        # Several threads may know of the end; the first writes it down, and the others wait until it is written.
+        with self._ending:
+            if not self.ended:
+                self._write_end(outcome, printed)
+                self.ended = True
+
+    def _write_end(self, outcome: RunOutcome, printed: str) -> None:
         with _untroubled():
             if printed:
                 self.folder.output.write_text(printed, errors="replace")
             if self.folder.write_outcome(outcome, 0, sync=False):
-                _tell(self._store, [(self.id, state, ended_line(outcome))])
-        self.ended = True
+                _tell(self._store, [(self.id, outcome.state, ended_line(outcome))])
 
 
 def record(specs: Iterable[Spec], worker: str) -> list[Recorded | None]:

@@ -95,7 +95,7 @@ def note_end(recorded: Recorded | None, future: Future) -> None:
         case "finished":
             answer = _small_answer(future)
             recorded.end("finished", plain=answer.plain if answer else None, printed=answer.printed if answer else "")
-        case "cancelled":
+        case "cancelled" | "pending":  # pending: it is released before its end, and so taken back
             recorded.end("cancelled")
         case "error":
             error = future.exception()
