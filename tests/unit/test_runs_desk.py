@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
 import os
@@ -18,8 +19,8 @@ import dask
 import pytest
 from distributed import Nanny, Scheduler, Worker
 
-from simmate_remote.errors import FolderFullError, RunDamagedError, RunError, RunNotFoundError
-from simmate_remote.runs.host import durable
+from simmate_remote.errors import FolderFullError, RunDamagedError, RunError, RunNotFoundError, RunsUnavailableError
+from simmate_remote.runs.host import durable, service
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.outcome import RunOutcome
 from simmate_remote.runs.host.spec import Spec
@@ -373,15 +374,58 @@ async def test_the_socket_is_its_owners_and_nobody_asks_for_foreign_functions(pl
         ]
 
 
-async def test_of_two_desks_one_waits(place: Path) -> None:
+@pytest.fixture(params=["locks", "no locks"])
+def flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a file system with locks, and one without."""
+    if request.param == "no locks":
+        without_locks(monkeypatch)
+
+
+def without_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+
+
+@pytest.mark.usefixtures("flock")
+async def test_of_two_desks_one_waits(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PATIENCE", 0.3)
+    async with contextlib.AsyncExitStack() as later:
+        async with open_desk(place) as (desk, _):
+            folder = await desk.begin("double", number=3)
+            await desk.ending(folder)
+            second = {"folder": str(place / "runs"), "socket": str(place / "other")}
+            with dask.config.set({**PRELOAD, "simmate-remote.desk": second}):
+                await later.enter_async_context(Scheduler(port=0, **LOCAL))
+            other = Desk(place / "runs")
+            later.callback(other.close)
+            await asyncio.get_running_loop().create_unix_connection(lambda: other, second["socket"])
+            with pytest.raises(RunsUnavailableError, match="another scheduler keeps the runs in"):
+                await asyncio.wait_for(other.call("describe"), 20)
+
+        async def has_taken_over() -> bool:
+            with contextlib.suppress(RunsUnavailableError):
+                return bool((await other.call("describe"))["end"])
+            return False
+
+        await until(has_taken_over)
+        assert await other.told(folder) == ["created", "started", "finished"]
+
+
+async def test_without_locks_a_desk_of_another_machine_lives_as_long_as_it_touches_its_file(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_locks(monkeypatch)
+    monkeypatch.setattr(service, "PATIENCE", 0.3)
+    lock = RunStore(place / "runs").lock
+    lock.write_text(json.dumps({"host": "login-7", "pid": 8, "since": 1.0, "mark": "x"}))
     async with open_desk(place) as (desk, _):
-        folder = await desk.begin("double", number=3)
-        await desk.ending(folder)
-        second = {"folder": str(place / "runs"), "socket": str(place / "other")}
-        with dask.config.set({**PRELOAD, "simmate-remote.desk": second}):
-            async with Scheduler(port=0, **LOCAL):
-                other = Desk(place / "runs")
-                await asyncio.get_running_loop().create_unix_connection(lambda: other, second["socket"])
-                with pytest.raises(TimeoutError):
-                    await asyncio.wait_for(other.call("describe"), 0.3)
-                other.close()
+        with pytest.raises(RunsUnavailableError, match="process 8 on login-7") as caught:
+            await asyncio.wait_for(desk.call("describe"), 20)
+        assert caught.value.since == 1.0
+        os.utime(lock, (1.0, 1.0))
+        await until(lambda: json.loads(lock.read_text() or "{}").get("pid") == os.getpid())
+        ending = await desk.ending(await desk.begin("double", number=4))
+        assert ending["plain"] == 8
+    assert lock.read_text() == ""

@@ -16,15 +16,20 @@ from typing import Any
 from distributed import Client, Scheduler, Security
 from distributed.diagnostics.plugin import SchedulerPlugin
 
-from simmate_remote.errors import RunsUnavailableError, SimmateRemoteError
+from simmate_remote.errors import FolderBusyError, RunsUnavailableError, SimmateRemoteError
+from simmate_remote.keeper.host.record import TOUCH
 from simmate_remote.runs.host.desk import Desk
 from simmate_remote.runs.host.execution import REPORTS, TOPIC
 from simmate_remote.runs.host.journal import JournalWriter
+from simmate_remote.runs.host.lock import FolderLock
 from simmate_remote.runs.host.scribe import Scribe
 from simmate_remote.runs.host.service import Opening, serve
 from simmate_remote.runs.host.store import RunStore
 
 logger = logging.getLogger(__name__)
+
+DESK = "SIMMATE_REMOTE_DESK"
+"""The mark of what a desk would start: it starts nothing, so one that died has left nothing to end."""
 
 LOOK = 0.5
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
@@ -125,17 +130,45 @@ class OpenDesk:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._opening.waits(
-                    RunsUnavailableError(
-                        f"another scheduler keeps the runs in {self._folder}", folder=str(self._folder)
-                    )
-                )
-                await asyncio.sleep(LOOK)
+                await self._wait_for_another()
                 continue
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
+                await self._lock_without_kernel(store)
             return
+
+    async def _lock_without_kernel(self, store: RunStore) -> None:
+        """Be the only desk where the file system has no locks: the file says whose it is, and that one touches it."""
+        while True:
+            try:
+                lock = await asyncio.to_thread(FolderLock, store.lock, self._folder, DESK)
+            except FolderBusyError as error:
+                await self._wait_for_another(error)
+                continue
+            self._stack.enter_context(lock)
+            touching = asyncio.create_task(_touch(lock))
+            self._stack.callback(touching.cancel)
+            return
+
+    async def _wait_for_another(self, error: FolderBusyError | None = None) -> None:
+        who, since = (f": {error.what}", error.since) if error is not None else ("", None)
+        self._opening.waits(
+            RunsUnavailableError(
+                f"another scheduler keeps the runs in {self._folder}{who}",
+                folder=str(self._folder),
+                since=since,
+                meanwhile="its runs go on; this one takes over when it has ended",
+            )
+        )
+        await asyncio.sleep(LOOK)
+
+
+async def _touch(lock: FolderLock) -> None:
+    """Say again and again that the desk lives."""
+    while True:
+        await asyncio.sleep(TOUCH / 2)
+        await asyncio.to_thread(lock.touch)
 
 
 def _as_client(security: Security) -> Security:
