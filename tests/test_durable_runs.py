@@ -74,6 +74,16 @@ def large(size: int) -> bytes:
 
 
 @workflow
+def unsendable() -> dict:
+    return {"energy": 1.0, "locks": [threading.Lock()]}
+
+
+@workflow
+def stands() -> tuple:
+    return str(Path.cwd()), str(Path.home())
+
+
+@workflow
 def not_here() -> object:
     import there_only
     return there_only.Thing()
@@ -214,6 +224,14 @@ def test_runs_and_what_their_handles_know(box: Box, code: Any, tmp_path: Path) -
                 waits.result(30)
         assert waits.status == "cancelled"
     wait_until(lambda: not box.processes(), 20, "everything on the host ended, since nothing was unfinished")
+
+
+def test_a_result_that_cannot_be_sent_is_named_and_the_current_folder_is_the_home(box: Box, code: Any) -> None:
+    with desk_of(host_of(box)) as desk:
+        with pytest.raises(WorkflowError, match=r"cannot be sent: result\['locks'\]\[0\] is a _thread.lock"):
+            code.unsendable.submit(on=desk).result(60)
+        here, home = code.stands.submit(on=desk).result(60)
+        assert here == home == box.run("echo $HOME").stdout.strip()
 
 
 def test_a_result_that_cannot_be_understood_here_is_kept_and_named(

@@ -23,6 +23,7 @@ from simmate_remote.workflows.files import unpack_files
 from simmate_remote.workflows.pickling import load
 from simmate_remote.workflows.progress import Reporter, reporting
 from simmate_remote.workflows.shipped import folder_of, local_name, remote_name
+from simmate_remote.workflows.unsendable import find_unsendable
 
 RESULT_LIMIT = 500_000_000
 """Bytes of a result; a choice: it is held in memory by the worker, the scheduler's messages and this process."""
@@ -123,7 +124,7 @@ def execute(call: Call) -> Answer:
 def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
     try:
         result = perform(call, folder)
-        data = _pickled_result(result)
+        data = _result_that_travels(result)
         if len(data) <= PLAIN:
             return SmallAnswer(data, name, one.printed(), plain(result))
         return Answer(data, name, one.printed())
@@ -183,8 +184,25 @@ def own_traceback(error: BaseException) -> str:
     return "".join(traceback.format_exception(type(error), error, frame or error.__traceback__))
 
 
-def _pickled_result(result: Any) -> bytes:
-    data: bytes = dumps(result)
+def pickled_result(result: Any) -> bytes:
+    """Pickle what a function has returned.
+
+    Raises:
+        WorkflowError: It cannot be pickled; with the part of it that cannot.
+    """
+    try:
+        data: bytes = dumps(result)
+    except Exception as error:  # noqa: BLE001 - whatever a user's class raises there
+        raise WorkflowError(
+            "the function has finished, and what it returned cannot be sent: "
+            f"{find_unsendable({'result': result}) or error}",
+            detail="Return data that can be pickled, or write them to a file in current().folder.",
+        ) from None
+    return data
+
+
+def _result_that_travels(result: Any) -> bytes:
+    data = pickled_result(result)
     if len(data) > RESULT_LIMIT:
         raise WorkflowError(
             f"the result has {len(data) / 1e6:,.0f} MB, and at most {RESULT_LIMIT / 1e6:,.0f} MB travel",

@@ -7,8 +7,6 @@ import base64
 import shutil
 from typing import TYPE_CHECKING
 
-from distributed.protocol.pickle import dumps
-
 from simmate_remote.errors import ClusterError
 from simmate_remote.runs.host.execution import Ending
 from simmate_remote.runs.host.folder import RunFolder
@@ -16,7 +14,7 @@ from simmate_remote.runs.host.lines import plain
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.host.store import RunStore
 from simmate_remote.workflows import current
-from simmate_remote.workflows.call import Call, own_traceback, perform, pickled_error
+from simmate_remote.workflows.call import Call, own_traceback, perform, pickled_error, pickled_result
 from simmate_remote.workflows.shipped import folder_of
 from simmate_remote.workflows.shipping import CodeOnScheduler, CodeOnWorkers
 
@@ -32,7 +30,7 @@ def execute(folder: RunFolder, spec: Spec) -> Ending:
     with current.running(spec.id, folder) as one:
         try:
             result = perform(call, inputs)
-            return Ending("finished", dumps(result), plain=plain(result), printed=one.printed())
+            return Ending("finished", pickled_result(result), plain=plain(result), printed=one.printed())
         except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
             pickled = base64.b64encode(pickled_error(error)).decode()
             about = {

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -63,7 +65,7 @@ async def _attach_dashboard_later(scheduler: WatchedScheduler) -> None:
 
 
 class LoggingWorker(QuietWorker):
-    """A worker whose output, and that of its tasks, goes to its own log.
+    """A worker whose output, and that of its tasks, goes to its own log; it stands in the user's home.
 
     Args:
         log: Path of the log.
@@ -71,6 +73,9 @@ class LoggingWorker(QuietWorker):
 
     def __init__(self, *args: Any, log: str, **kwargs: Any) -> None:
         redirect_output(log)
+        # Where `ssh HOST python` would begin, too; our own processes stand in /, where nobody can write.
+        with contextlib.suppress(OSError):
+            os.chdir(Path.home())
         super().__init__(*args, **kwargs)
 
 
