@@ -92,6 +92,7 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
                     self.data_received(rest)
         except ProtocolError as error:
             logger.warning("a carrier is refused: %s", error.what)
+            self._head.clear()
             self.failed(error)
 
     def agree(self, frame: Frame) -> None:

@@ -204,10 +204,19 @@ async def test_a_greeting_that_cannot_be_read_is_refused_at_both_ends(greeting: 
     near = NearCarrier(conversation, Keepalive())
     Wire(near).feed(encode(Kind.REFUSE, payload=greeting))
     assert isinstance(near.joined.exception(), ProtocolError)
-    wire = Wire(FarCarrier({}.get, lambda token, owner: conversation, dict))
+    far = FarCarrier({}.get, lambda token, owner: conversation, dict)
+    wire = Wire(far)
     wire.feed(encode(Kind.HELLO, payload=greeting))
     assert [frame.kind for frame in FrameReader().read(bytes(wire.sent))] == [Kind.REFUSE]
     assert wire.over
+
+
+async def test_a_carrier_that_was_refused_keeps_nothing_of_what_came() -> None:
+    far = FarCarrier({}.get, lambda token, owner: Conversation(first=False), dict)
+    wire = Wire(far)
+    wire.feed(b"\xff" * 600_000)
+    assert wire.over
+    assert kept_bytes(far) < 100_000
 
 
 def line(**message: Any) -> bytes:
