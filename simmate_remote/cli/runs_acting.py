@@ -92,7 +92,9 @@ def files(
     made = sizes_in(run_transfer(about["host"], order_of_list(about["folder"])))
     found = [{"path": path, "size": size} for path, size in made.items()]
     rows = [(f"{each['size']:,}", each["path"]) for each in found]
-    emit(found, human=table(("bytes", "file"), rows), as_json=as_json)
+    if not found:
+        note(f"{about['workflow']} {shown_id(about['id'])} has made no files")
+    emit(found, human=table(("bytes", "file"), rows) if rows else None, as_json=as_json)
 
 
 def cancel(runs: RunIds, as_json: JsonOption = False) -> None:

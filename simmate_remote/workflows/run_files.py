@@ -20,7 +20,8 @@ def order_of_list(folder: str) -> Order:
     Args:
         folder: The run's, on its host.
     """
-    return Order("pull", (f"{folder}/files/.",), NOWHERE, dry_run=True)
+    # All of the folder: that of the files is made when the first of them is.
+    return Order("pull", (f"{folder}/.",), NOWHERE, dry_run=True)
 
 
 def order_of_fetch(folder: str, pattern: str, to: Path) -> Order:
@@ -36,7 +37,8 @@ def order_of_fetch(folder: str, pattern: str, to: Path) -> Order:
 
 def sizes_in(outcome: Outcome) -> dict[str, int]:
     """Give what a run has made, in bytes by name, from what came of :func:`order_of_list`."""
-    return {path.removeprefix(f"{NOWHERE}/"): size for path, size in outcome.tally.would}
+    files = f"{NOWHERE}/files/"
+    return {path.removeprefix(files): size for path, size in outcome.tally.would if path.startswith(files)}
 
 
 class RunFiles:
