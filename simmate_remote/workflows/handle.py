@@ -15,7 +15,7 @@ from simmate_remote.runs.recording import Recorded
 from simmate_remote.workflows.current import cancel_here, printed_here
 from simmate_remote.workflows.failures import run_cancelled, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
-from simmate_remote.workflows.recorded import note_end
+from simmate_remote.workflows.recorded import note_outcome
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import Prepared
 from simmate_remote.workflows.waiting import place_given_up
@@ -180,7 +180,7 @@ class ClusterHandle(Handle[R]):
             seconds = time.monotonic() - self._began
             attempts = self._watch.ask(self._prepared.key).attempt
             self._outcome = read_outcome(self.future, self._prepared.code, self._host, attempts, seconds)
-            note_end(self._recorded, self.future)
+            note_outcome(self._recorded, self.future, self._outcome)
             self.future.release()
         return self._outcome
 

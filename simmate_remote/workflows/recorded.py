@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from typing import Any, TypeVar
 
-from distributed import Future
+from distributed import Client, Future
 
 from simmate_remote.runs.host.lines import plain
 from simmate_remote.runs.recording import Recorded, record, recording
 from simmate_remote.workflows.call import SmallAnswer, TargetError, own_traceback
 from simmate_remote.workflows.current import current
+from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.specs import spec_here
 from simmate_remote.workflows.target import Target
 from simmate_remote.workflows.waiting import inside_a_task
@@ -75,26 +80,35 @@ def record_futures(
     records = record((spec_here(target, each, again) for each in sets), where)
     for recorded, future in zip(records, futures, strict=True):
         if recorded is not None:
-            future.add_done_callback(partial(note_end, recorded))
+            future.add_done_callback(partial(_ends.take, recorded))
     return records
 
 
-def note_end(recorded: Recorded | None, future: Future) -> None:
-    """Write down how a run on a cluster has ended, unless that was done before.
-
-    Its result is fetched for this only where it is small. Whoever is about to release the future asks for it, too:
-    nobody can fetch anything then.
+def note_outcome(recorded: Recorded | None, future: Future, outcome: RunOutcome) -> None:
+    """Write down how a run on a cluster has ended, for whoever has fetched what came of it.
 
     Args:
         recorded: Its record, if there is one.
         future: Its task.
+        outcome: What came of it.
+    """
+    note_end(recorded, future, plain(outcome.result) if future.type is SmallAnswer else None, outcome.printed)
+
+
+def note_end(recorded: Recorded | None, future: Future, result: Any = None, printed: str = "") -> None:
+    """Write down how a run on a cluster has ended, unless that was done before.
+
+    Args:
+        recorded: Its record, if there is one.
+        future: Its task.
+        result: The result as plain data, where it is that, and small.
+        printed: What it printed, as far as that is here.
     """
     if recorded is None or recorded.ended:
         return
     match future.status:
         case "finished":
-            answer = _small_answer(future)
-            recorded.end("finished", plain=answer.plain if answer else None, printed=answer.printed if answer else "")
+            recorded.end("finished", plain=result, printed=printed)
         case "cancelled" | "pending":  # pending: it is released before its end, and so taken back
             recorded.end("cancelled")
         case "error":
@@ -103,14 +117,62 @@ def note_end(recorded: Recorded | None, future: Future) -> None:
             recorded.end("failed", error=_in_words(error, text), printed=printed)
 
 
-def _small_answer(future: Future) -> SmallAnswer | None:
-    if future.type is not SmallAnswer:
-        return None
-    try:
-        answer: SmallAnswer = future.result()
-    except Exception:  # noqa: BLE001 - it was released meanwhile, or the cluster is gone: it has finished all the same
-        return None
-    return answer
+class _Ends:
+    """Writes down the ends of runs, also of those whose outcomes nobody asks for.
+
+    Small results are fetched for this, all together that have come meanwhile: each question is a round trip.
+    """
+
+    def __init__(self) -> None:
+        self._come: list[tuple[Recorded, Future]] = []
+        self._lock = threading.Lock()
+
+    def take(self, recorded: Recorded, future: Future) -> None:
+        """Have an end written down soon."""
+        with self._lock:
+            self._come.append((recorded, future))
+            first = len(self._come) == 1
+        if first:
+            try:
+                _writer(os.getpid()).submit(self._write)
+            except RuntimeError:  # the interpreter ends
+                self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            come, self._come = self._come, []
+        # Whoever has fetched an outcome has written its end down already.
+        come = [(recorded, future) for recorded, future in come if not recorded.ended]
+        answers = _small_answers([future for _, future in come])
+        for recorded, future in come:
+            answer = answers.get(future.key)
+            if answer is None:
+                note_end(recorded, future)
+            else:
+                note_end(recorded, future, answer.plain, answer.printed)
+
+
+_ends = _Ends()
+
+
+@cache
+def _writer(pid: int) -> ThreadPoolExecutor:
+    """Give the thread that writes in a process: one that was forked needs its own."""
+    return ThreadPoolExecutor(1, thread_name_prefix=f"ends-of-runs-{pid}")
+
+
+def _small_answers(futures: Iterable[Future]) -> dict[str, SmallAnswer]:
+    """Fetch small results, by the tasks' keys; those that cannot be had any more are left out."""
+    wanted: dict[Client, dict[str, Future]] = {}
+    for future in futures:
+        if future.status == "finished" and future.type is SmallAnswer:
+            wanted.setdefault(future.client, {})[future.key] = future
+    found: dict[str, SmallAnswer] = {}
+    for client, small in wanted.items():
+        # Released meanwhile, or the cluster is gone: they have finished all the same.
+        with contextlib.suppress(Exception):
+            found |= {key: answer for key, answer in client.gather(small, errors="skip").items() if answer is not None}
+    return found
 
 
 def _in_words(error: BaseException, traceback: str) -> dict[str, str]:

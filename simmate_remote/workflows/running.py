@@ -14,7 +14,7 @@ from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.failures import no_use, no_worker, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.places import Place, open_place
-from simmate_remote.workflows.recorded import note_end, record_futures
+from simmate_remote.workflows.recorded import note_end, note_outcome, record_futures
 from simmate_remote.workflows.resources import start_at_desk
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import prepare
@@ -73,7 +73,9 @@ def run_target(
             (recorded,) = record_futures(target, [parameters], [future], where, again)
             try:
                 attempts = _wait(future, watch, prepared.key, host, on_update, patience)
-                return read_outcome(future, prepared.code, host, attempts, time.monotonic() - started)
+                outcome = read_outcome(future, prepared.code, host, attempts, time.monotonic() - started)
+                note_outcome(recorded, future, outcome)
+                return outcome
             finally:
                 note_end(recorded, future)
                 future.release()

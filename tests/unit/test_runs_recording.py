@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-import threading
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from distributed import Client, LocalCluster
 from simmate_remote import workflow
 from simmate_remote.runs.host.store import RunStore
 from simmate_remote.runs.recording import local_folder, note_interrupted
-from simmate_remote.workflows.handle import ClusterHandle
+from tests.hosts import wait_until
 
 
 @workflow
@@ -94,13 +93,9 @@ def test_runs_on_local_processes_are_recorded() -> None:
 def test_a_small_result_of_a_cluster_is_recorded_though_nobody_asks_for_it() -> None:
     with LocalCluster(1, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
         handles = many.map([{"length": 3}, {"length": 100_000}, {"length": -1}], on=client)
-        noted = threading.Semaphore(0)
-        for handle in handles:
-            assert isinstance(handle, ClusterHandle)
-            # After the one that writes the end down: they are called in this order, by one thread.
-            handle.future.add_done_callback(lambda _: noted.release())
-        assert all(noted.acquire(timeout=30) for _ in handles)
-        outcomes = [RunStore(local_folder()).run(handle.id).outcome(0) for handle in handles]
+        folders = [RunStore(local_folder()).run(handle.id) for handle in handles]
+        wait_until(lambda: all(folder.has_outcome(0) for folder in folders), 30, "all ends are written down")
+        outcomes = [folder.outcome(0) for folder in folders]
         assert [(outcome.state, outcome.plain) for outcome in outcomes if outcome is not None] == [
             ("finished", [0, 1, 2]),
             ("finished", None),
