@@ -25,7 +25,7 @@ from simmate_remote.runs.host.lines import created_line, ended_line, missed_line
 from simmate_remote.runs.host.live import Live
 from simmate_remote.runs.host.news import News, in_words, read_ending
 from simmate_remote.runs.host.outcome import RunOutcome
-from simmate_remote.runs.host.recovery import Found, recover
+from simmate_remote.runs.host.recovery import recover
 from simmate_remote.runs.host.scribe import Scribe
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.host.store import RunStore
@@ -77,7 +77,7 @@ class Desk:
         for each in found:
             for event, about in each.lines:
                 self.scribe.tell(each.spec.id, event, **about)
-        await self._begin([_found_live(each) for each in found if each.unfinished])
+        await self._begin([each.live() for each in found if each.unfinished])
 
     async def close(self) -> None:
         """Let go of everything; what is unfinished stays so."""
@@ -395,10 +395,3 @@ class Desk:
             await asyncio.wait_for(
                 self._client.run(cancel_here, live.program, live.id, on_error="ignore"), CANCEL_LIMIT
             )
-
-
-def _found_live(found: Found) -> Live:
-    live = Live.of(found.folder, found.spec, found.round)
-    live.attempt = found.attempt
-    live.state = "interrupted" if found.attempt else "queued"
-    return live

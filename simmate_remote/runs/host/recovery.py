@@ -11,6 +11,7 @@ from typing import Any
 from simmate_remote.errors import RunDamagedError, RunError
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.lines import created_line, ended_line, ending_of, missed_lines
+from simmate_remote.runs.host.live import Live
 from simmate_remote.runs.host.outcome import RunOutcome
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.host.store import RunStore
@@ -54,6 +55,13 @@ class Found:
     attempt: int
     lines: list[tuple[str, dict[str, Any]]]
     unfinished: bool
+
+    def live(self) -> Live:
+        """Give it as a desk has what has not ended."""
+        live = Live.of(self.folder, self.spec, self.round)
+        live.attempt = self.attempt
+        live.state = "interrupted" if self.attempt else "queued"
+        return live
 
 
 def told_of(store: RunStore) -> dict[str, Told]:
