@@ -130,7 +130,9 @@ def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
         return Answer(data, name, one.printed())
     except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
         text, folder_there = own_traceback(error), folder_of(call.digest)
-        raise TargetError(text, pickled_error(error), name, folder_there, one.printed()) from None
+        failure = TargetError(text, pickled_error(error), name, folder_there, one.printed())
+    # Not while the other one is handled: Dask would send that as its context, and its class may exist there alone.
+    raise failure
 
 
 def perform(call: Call, folder: Path) -> Any:

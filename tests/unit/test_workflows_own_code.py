@@ -155,3 +155,21 @@ def test_what_must_be_there_is_what_the_imports_of_the_module_lead_to(
     assert needed.installed == InstalledCode("", ("by_dots", "by_package", "by_relative", "in_function"))
     for name in [each for each in sys.modules if each.partition(".")[0] in ("mine", "other", "by_dots", "by_package")]:
         del sys.modules[name]
+
+
+def test_the_first_error_of_a_class_of_own_code_is_as_clear_as_any(tmp_path: Path) -> None:
+    """Dask sends an exception with what it was raised in the course of, and cannot read such a class here."""
+    function = alone(
+        tmp_path,
+        """
+        class Awkward(Exception):
+            def __init__(self, one, other):
+                super().__init__(f"{one} {other}")
+        def f():
+            raise Awkward(1, 2)
+        """,
+        name="awkward_first",
+    )
+    with cluster_elsewhere(tmp_path, workers=1) as (address, _), Client(address, set_as_default=False) as client:
+        for _ in range(2):
+            assert str(run_target(function, {}, client).error) == "awkward_first.Awkward: 1 2"
