@@ -37,7 +37,10 @@ AT_ONCE = 500
 """Ids in one query."""
 
 LEAST_SKEW = 2.0
-"""Seconds that two clocks may differ before times are corrected: less is within what the question itself took."""
+"""Seconds that two clocks must differ from what was known before times are corrected by it.
+
+Less is within what the question itself took; and a line that is read once more gets the very times that it had.
+"""
 
 
 class Source(NamedTuple):
@@ -69,7 +72,7 @@ class Collector:
     def __init__(self, plain: Plain, source: Source) -> None:
         self.source = source
         self.plain = plain
-        self._skew = source.skew if abs(source.skew) >= LEAST_SKEW else 0.0
+        self._skew = 0.0
 
     def begin(self) -> int:
         """Make the journal known, and give how far it has been read.
@@ -77,6 +80,12 @@ class Collector:
         What has not ended of an earlier journal in the same place is lost: that journal is gone.
         """
         with self.plain.transaction():
+            known = self.plain.row(
+                "SELECT skew FROM simmate_remote_journals WHERE journal = :journal", {"journal": self.source.journal}
+            )
+            self._skew = known[0] if known else 0.0
+            if abs(self.source.skew - self._skew) >= LEAST_SKEW:
+                self._skew = self.source.skew
             self.plain.change(
                 "INSERT INTO simmate_remote_journals (journal, host, machine, folder, skew)"
                 " VALUES (:journal, :host, :machine, :folder, :skew) ON CONFLICT (journal) DO UPDATE SET"

@@ -64,7 +64,7 @@ class Story:
             case "interrupted" | "finished" | "failed" | "cancelled":
                 self._end(line, event, moment)
             case "corrected":
-                self._correct(line)
+                self._correct(line, moment)
             case "restarted":
                 self._restart(line)
             case "removed":
@@ -131,8 +131,7 @@ class Story:
             values |= {name: line.get(name) for name in OUTCOME}
         self._write()
 
-    def _correct(self, line: dict[str, Any]) -> None:
-        told = _number(line.get("time"), 0.0)
+    def _correct(self, line: dict[str, Any], told: float) -> None:
         if told not in self.corrections:
             attempt = line.get("attempt")
             self.corrections[told] = {"attempt": attempt, "seen": line.get("seen"), "done": line.get("done")}

@@ -13,6 +13,7 @@ from typing import Any
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
 from simmate_remote.link import Prompt
 from simmate_remote.session.first_login import FirstLogin
+from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.session import Session
 from simmate_remote.session.state import State
@@ -214,7 +215,7 @@ class ControlClient(Caller):
 
     async def there(self) -> dict[str, Any]:
         """Say what runs on the host, as its keeper tells it."""
-        report: dict[str, Any] = await self._session.remote.keeper.call("report")
+        report: dict[str, Any] = by_our_clock(*await ahead_of_ours(self._session.remote.keeper.call("report")))
         return report
 
     def own(self) -> None:

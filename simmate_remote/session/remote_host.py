@@ -26,6 +26,7 @@ from simmate_remote.keeper.carriers import MoreCarriers
 from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
 from simmate_remote.link import Ask, Link, Prompt, connect
 from simmate_remote.session.first_login import FirstLogin
+from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock
 from simmate_remote.session.lending import Lendings
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller, Handler
@@ -168,8 +169,8 @@ class RemoteHost:
         }
         lost = lambda: KeeperError("the connection to the keeper was lost", host=self.host.name)  # noqa: E731 - a thunk
         _, self._keeper = self.conversation.open("control", lambda: Caller(handlers, lost=lost))
-        self.about = await self.keeper.call("describe")
-        self.found = self._account()
+        self.about, ahead = await ahead_of_ours(self.keeper.call("describe"))
+        self.found = by_our_clock(self._account(), ahead)
         self._add_carriers(self.link)
         if not self.launched.started:
             await self.keeper.call("forget_lost_conversations", owner=self.host.owner)

@@ -12,6 +12,7 @@ from simmate_remote.inventory.models import Host
 from simmate_remote.keeper.host.conversations import VISITOR
 from simmate_remote.keeper.launch import LaunchRequest, launch
 from simmate_remote.link import Ask, connect
+from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller
 from simmate_remote.streams.carrier import Keepalive
@@ -37,7 +38,7 @@ class Visit:
 
     async def report(self) -> dict[str, Any]:
         """Ask what runs there."""
-        report: dict[str, Any] = await self._keeper.call("report")
+        report: dict[str, Any] = by_our_clock(*await ahead_of_ours(self._keeper.call("report")))
         return report
 
     async def end_everything(self, reason: str) -> None:

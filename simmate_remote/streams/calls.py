@@ -3,8 +3,9 @@
 The keeper is called over a stream, the nursery over its pipes, the session over its control socket: the same protocol.
 
 A request is ``{"id": 1, "call": "name", "arguments": {…}}``. Answers carry its id: ``{"id": 1, "item": …}`` any number
-of times, for what comes little by little, then ``{"id": 1, "result": …}`` or ``{"id": 1, "error": {…}}``.
-``{"id": 1, "cancel": true}`` withdraws a request. ``{"tell": "name", "arguments": {…}}`` wants no answer.
+of times, for what comes little by little, then ``{"id": 1, "result": …}`` or ``{"id": 1, "error": {…}, "now": …}``,
+whose times are by the clock that says now. ``{"id": 1, "cancel": true}`` withdraws a request.
+``{"tell": "name", "arguments": {…}}`` wants no answer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import inspect
 import itertools
 import json
 import logging
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from typing import Any, cast
 
@@ -110,7 +112,7 @@ class Caller(asyncio.Protocol):
                     raise self._lost()
                 if "error" in message:
                     complete = True
-                    raise _told_error(message["error"])
+                    raise _told_error(message)
                 if "item" in message:
                     yield "item", message["item"]
                 else:
@@ -241,16 +243,19 @@ def _line(message: dict[str, Any]) -> bytes:
 
 
 def _error_line(number: int | None, error: SimmateRemoteError) -> bytes:
+    # The time now by the clock that also says since when: the other side may have another one.
+    common = {"id": number, "now": time.time()}
     try:
-        return _line({"id": number, "error": error_to_dict(error)})
+        return _line({**common, "error": error_to_dict(error)})
     except KeeperError as too_long:  # it repeats what it was asked with
-        return _line({"id": number, "error": error_to_dict(too_long)})
+        return _line({**common, "error": error_to_dict(too_long)})
 
 
-def _told_error(data: Any) -> SimmateRemoteError:
-    """Make the exception that the other side described, in whatever form."""
+def _told_error(message: dict[str, Any]) -> SimmateRemoteError:
+    """Make the exception that the other side described, in whatever form; since when, by the clock here."""
     try:
-        error = error_from_dict(data)
+        error = error_from_dict(message["error"])
+        error.since += time.time() - message.get("now", time.time())
         if isinstance(error.what, str) and str(error):
             return error
     except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as unreadable:

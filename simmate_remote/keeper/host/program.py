@@ -135,6 +135,7 @@ class Keeper:
             "version": __version__,
             "hostname": socket.gethostname(),
             "pid": os.getpid(),
+            "time": time.time(),
             "since": self.since,
             "folder": str(self.folder),
             "runtime": str(self.runtime),
