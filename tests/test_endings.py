@@ -110,18 +110,42 @@ def test_an_exception_in_the_block_ends_everything(box: Box) -> None:
     wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
 
 
-@pytest.mark.parametrize("what", ["scheduler", "nursery", "guardian"])
+@pytest.mark.parametrize("what", ["scheduler", "nursery", "fork server", "guardian"])
 def test_the_death_of_a_process_there_is_told_at_once_to_whoever_waits(box: Box, what: str) -> None:
     error: type[Exception] = KeeperGoneError if what == "guardian" else SchedulerError
     with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
         client.wait_for_workers(2, timeout=30)
         future = client.submit(sleep_for_ever)
         client.submit(abs, -1).result(timeout=30)
-        box.kill(pid_there(host_of(box), what), signal.SIGKILL)
+        box.kill(victim(box, what), signal.SIGKILL)
         with pytest.raises(error, match="died") as caught:
             future.result(timeout=30)
         assert "simmate-remote connect lab-box" in str(caught.value)
     wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
+
+
+@pytest.mark.parametrize("what", ["scheduler", "nursery", "fork server"])
+def test_connect_starts_afresh_what_died_while_nobody_was_there(box: Box, what: str) -> None:
+    host = host_of(box)
+    try:
+        with connect(host) as lab:
+            lab.client.wait_for_workers(2, timeout=30)
+            before = set(lab.client.run(os.getpid).values())
+            pid = victim(box, what)
+            os.kill(session_pid(host), signal.SIGKILL)
+        box.kill(pid, signal.SIGKILL)
+        with connect(host) as lab:
+            lab.client.wait_for_workers(2, timeout=30)
+            assert not before & set(lab.client.run(os.getpid).values())
+    finally:
+        end_session(host)
+
+
+def victim(box: Box, what: str) -> int:
+    """Give the id of a process there; scheduler and nannies are children of the fork server."""
+    if what != "fork server":
+        return pid_there(host_of(box), what)
+    return int(box.run(f"ps -o ppid= -p {pid_there(host_of(box), 'scheduler')}").stdout)
 
 
 def test_connect_finds_what_a_killed_session_left_and_its_workers_go_on(box: Box) -> None:

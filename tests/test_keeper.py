@@ -42,10 +42,6 @@ async def sessions(there: Reached, number: int) -> bool:
     return len((await there.keeper.call("describe"))["sessions"]) == number
 
 
-async def without_processes(there: Reached) -> bool:
-    return not (await there.keeper.call("describe"))["processes"]
-
-
 def record(box: Box) -> dict[str, Any]:
     return dict(json.loads(box.run(f"cat {RECORD}").stdout))
 
@@ -190,19 +186,29 @@ async def test_a_visitor_holds_nothing_and_leaves_no_trace(box: Box) -> None:
     await until(lambda: not box.processes(), "everything ended")
 
 
-async def test_what_happened_while_nobody_was_there_is_told(box: Box) -> None:
+async def test_how_long_nobody_was_there_is_told(box: Box) -> None:
     async with reached(box) as there:
         before = await there.keeper.call("describe")
         assert before["meanwhile"]["alone_since"] is None
     left = time.time()
-    nursery = before["processes"][0]["pid"]
-    box.kill(nursery, signal.SIGKILL)
-    async with reached(box, start=False) as there:
-        await until(lambda: without_processes(there), "its end was noticed")
     async with reached(box, start=False) as there:
         meanwhile = (await there.keeper.call("describe"))["meanwhile"]
     assert left - 60 < meanwhile["alone_since"] <= meanwhile["alone_until"] < time.time() + 60
     assert meanwhile["finished"] == meanwhile["erred"] == 0
+    await end(box)
+
+
+async def test_a_keeper_whose_nursery_dies_while_nobody_is_there_ends_and_the_next_one_tells(box: Box) -> None:
+    async with reached(box) as there:
+        nursery = (await there.keeper.call("describe"))["processes"][0]["pid"]
+    box.kill(nursery, signal.SIGKILL)
+    await until(lambda: not box.processes(), "everything ended")
+    with pytest.raises(KeeperGoneError, match="the nursery on the host died"):
+        async with reached(box, start=False):
+            pass
+    async with reached(box) as there:
+        assert there.launched.previous is not None
+        assert (there.launched.started, there.launched.previous.kind) == (True, "died")
     await end(box)
 
 

@@ -37,6 +37,15 @@ def start(preload: str) -> None:
         util.spawnv_passfds = usual  # type: ignore[assignment]
 
 
+def has_ended() -> bool:
+    """Say whether the fork server that this process has started is gone: nothing can be started any more."""
+    server = getattr(getattr(forkserver, "_forkserver", None), "_forkserver_pid", None)
+    try:
+        return server is not None and os.waitpid(server, os.WNOHANG)[0] != 0
+    except ChildProcessError:  # multiprocessing has looked, too, and would start another
+        return True
+
+
 def share() -> None:
     """Let this process fork from the server that it was forked from, instead of starting one more.
 

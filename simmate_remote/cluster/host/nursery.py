@@ -24,6 +24,7 @@ import contextlib
 import logging
 import multiprocessing
 import multiprocessing.connection
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -238,16 +239,28 @@ class Nursery:
             self._caller.tell("event", event="child_ended", name=known.name, code=known.process.exitcode)
 
 
-async def main(calls_in: int, calls_out: int) -> None:
-    """Serve calls on two pipes until the first ends."""
+async def main(calls_in: int, calls_out: int) -> bool:
+    """Serve calls on two pipes until the first ends, and give whether that, and nothing worse, was the end."""
     loop = asyncio.get_running_loop()
     caller = Caller()
     nursery = Nursery(caller)
     transport, _ = await loop.connect_write_pipe(asyncio.Protocol, os.fdopen(calls_out, "wb", buffering=0))
     caller.attach(transport)
     await loop.connect_read_pipe(lambda: _Input(caller), os.fdopen(calls_in, "rb", buffering=0))
-    await caller.closed.wait()
+    over, alone = asyncio.create_task(caller.closed.wait()), asyncio.Event()
+
+    def look() -> None:
+        if fork_server.has_ended():
+            alone.set()
+
+    loop.add_signal_handler(signal.SIGCHLD, look)
+    look()
+    orphaned = asyncio.create_task(alone.wait())
+    await asyncio.wait({over, orphaned}, return_when=asyncio.FIRST_COMPLETED)
+    if alone.is_set():
+        logger.error("the fork server has ended, from which a worker that dies would be started again: all ends here")
     await nursery.stop_all()
+    return not alone.is_set()
 
 
 class _Input(asyncio.Protocol):
@@ -265,4 +278,5 @@ class _Input(asyncio.Protocol):
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    asyncio.run(main(CALLS_IN, CALLS_OUT))
+    if not asyncio.run(main(CALLS_IN, CALLS_OUT)):
+        sys.exit(1)

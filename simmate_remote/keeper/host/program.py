@@ -60,6 +60,7 @@ class Keeper:
         self.logs = logs
         self.journal = Journal()
         self.processes: dict[str, Process] = {}
+        self._dead: list[str] = []
         self.targets: dict[str, dict[str, Any]] = {}
         self.notes: dict[str, Any] = {}
         self.work = Work()
@@ -99,10 +100,16 @@ class Keeper:
             self.journal.left_alone(self.work)
         self._was_attached = attached
         self._hold_lease()
+        self._end_if_bereft()
         self._carriers_news.set()
 
     def _hold_lease(self) -> None:
         self.lease.hold(self._conversations.attached > 0 or self.work.unfinished > 0)
+
+    def _end_if_bereft(self) -> None:
+        """End when what this keeper was for is dead, and no session is there to decide: the next one starts afresh."""
+        if self._dead and not self._conversations.attached:
+            self.end("died", f"{' and '.join(self._dead)} on the host died, and everything there was ended")
 
     def _lease_ran_out(self) -> None:
         self.end("lease", f"the lease of {in_words(self.lease.length)} ran out on the host, and everything there ended")
@@ -237,6 +244,8 @@ class Keeper:
         self.work = self.work._replace(unfinished=0)
         self._hold_lease()
         self._tell("process_ended", process=process.name, code=process.code, tail=self.logs.tail(process.name))
+        self._dead.append(f"the {process.name}")
+        self._end_if_bereft()
 
     def _tell(self, name: str, /, **about: Any) -> None:
         for caller in self._callers:
