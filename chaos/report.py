@@ -21,8 +21,9 @@ time the link is cut, workers, scheduler, keeper, session, database and the user
 network is down for a minute, and everything of the user's on this machine is killed at once, as by a loss of power. A
 third of the runs wait for a program, which outlives a worker that is killed; a tenth are meant to fail. Afterwards of
 every run the folder there, the journal and the row here are compared with each other, and with what must be. What is
-broken, and in which order, follows from the seed. A batch whose answer never came is submitted again, by a program that cannot
-know: so there may be a few more runs than 1,000, and each of them counts. A short form, `tests/test_chaos.py`, is part of the tests.
+broken, and in which order, follows from the seed. A batch whose answer never came is submitted again, by a program that
+cannot know: so there may be a few more runs than 1,000, and each of them counts. A short form, `tests/test_chaos.py`,
+is part of the tests.
 
 {machine}.
 

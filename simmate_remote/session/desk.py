@@ -260,8 +260,6 @@ class Desk:
             # A run is not lost with the program that wanted it: from now on this session stays until it is finished.
             await self._living_session().last()
             self._lasts = True
-        for digest in await self._call("missing", {"digests": list(blobs)}) if blobs else ():
-            await self._put(digest, blobs[digest])
         folders: dict[str, str] = {}
         batch: list[dict[str, Any]] = []
         size = 0
@@ -269,12 +267,21 @@ class Desk:
             data = spec.as_dict()
             length = len(json.dumps(data))
             if batch and size + length > LINE:
-                folders |= await self._call("create", {"runs": batch})
+                folders |= await self._create_batch(batch, blobs)
                 batch, size = [], 0
             batch.append(data)
             size += length
-        folders |= await self._call("create", {"runs": batch})
-        return folders
+        return folders | await self._create_batch(batch, blobs)
+
+    async def _create_batch(self, batch: list[dict[str, Any]], blobs: Mapping[str, bytes]) -> dict[str, str]:
+        """Hand runs over that fit into one call, and before them what they need, if the host lacks it."""
+        answer = await self._call("create", {"runs": batch, "blobs": list(blobs)})
+        if answer["missing"]:
+            for digest in answer["missing"]:
+                await self._put(digest, blobs[digest])
+            answer = await self._call("create", {"runs": batch, "blobs": []})
+        created: dict[str, str] = answer["folders"]
+        return created
 
     async def _put(self, digest: str, content: bytes) -> None:
         for offset in range(0, len(content), PART):

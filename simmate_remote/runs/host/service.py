@@ -94,7 +94,7 @@ class DeskService(Caller):
     """
 
     def __init__(self, opening: Opening, callers: set[DeskService]) -> None:
-        names = ("describe", "missing", "put", "create", "journal", "status", "events", "outcome", "outcomes", "read",
+        names = ("describe", "put", "create", "journal", "status", "events", "outcome", "outcomes", "read",
                  "blob", "ask", "cancel", "restart", "remove", "output")  # fmt: skip
         super().__init__({name: getattr(self, name) for name in names})
         self._opening = opening
@@ -121,22 +121,29 @@ class DeskService(Caller):
             "pid": os.getpid(),
         }
 
-    async def missing(self, digests: list[str]) -> list[str]:
-        """Say which blobs are not here."""
-        desk = await self._opening.desk()
-        return await desk.in_thread(lambda: [each for each in digests if not desk.store.blob(each).exists()])
-
     async def put(self, digest: str, offset: int, data: str, size: int) -> None:
         """Take a part of a blob; the last one completes it."""
         desk = await self._opening.desk()
         with _in_words(desk, "nothing was taken in"):
             await desk.in_thread(lambda: desk.store.put_part(digest, offset, base64.b64decode(data), size))
 
-    async def create(self, runs: list[dict[str, Any]]) -> dict[str, str]:
-        """Take runs in, and give their folders; when this answers, the disk has them."""
+    async def create(self, runs: list[dict[str, Any]], blobs: list[str]) -> dict[str, Any]:
+        """Take runs in, unless blobs that they need are not here; when this answers, the disk has them.
+
+        Args:
+            runs: Their specifications.
+            blobs: The digests of what they need.
+
+        Returns:
+            ``missing``: the blobs that are not here, and without which nothing was taken in; ``folders`` of the runs.
+        """
         desk = await self._opening.desk()
+        store = desk.store
+        missing = await desk.in_thread(lambda: [each for each in blobs if not store.blob(each).exists()])
+        if missing:
+            return {"missing": missing, "folders": {}}
         with _in_words(desk, "nothing was taken in"):
-            return await desk.create([Spec.from_dict(each) for each in runs])
+            return {"missing": [], "folders": await desk.create([Spec.from_dict(each) for each in runs])}
 
     async def journal(self, offset: int, follow: bool = False) -> AsyncIterator[dict[str, Any]]:
         """Yield what follows an offset in the journal."""
