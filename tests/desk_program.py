@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import signal
@@ -40,6 +41,7 @@ def cancel(run: str) -> None:
 
 async def prepare(client: Any, store: Any, spec: Spec) -> None:
     if spec.code is not None:
+        await asyncio.sleep(0.1)
         store.get(spec.code)
 
 
@@ -49,6 +51,21 @@ def double(folder: RunFolder, spec: Spec, number: int) -> int:
 
 def fail(folder: RunFolder, spec: Spec) -> None:
     raise ValueError("it failed")
+
+
+def fail_at_length(folder: RunFolder, spec: Spec, size: int) -> None:
+    raise ValueError("é" * size)
+
+
+def deaf(folder: RunFolder, spec: Spec) -> str:
+    """Hear nothing of a call that comes before this has begun: only what comes later counts."""
+    (folder.files / "began").touch()
+    until((folder.files / "hear").exists)
+    event = cancelled[spec.id] = threading.Event()
+    if not event.wait(20):
+        return "deaf"
+    (folder.files / "heard").touch()
+    return "cancelled"
 
 
 def large(folder: RunFolder, spec: Spec, size: int) -> bytes:

@@ -19,12 +19,14 @@ from typing import Any, TypeVar
 from distributed import Client, Future, KilledWorker, Scheduler
 
 from simmate_remote.errors import RunError
-from simmate_remote.runs.host.execution import FULL, GIVEN_UP, cancel_here, execute_run
+from simmate_remote.runs.host.at_work import cancel_here
+from simmate_remote.runs.host.execution import FULL, GIVEN_UP, execute_run
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.lines import created_line, ended_line, missed_lines
 from simmate_remote.runs.host.live import Live
 from simmate_remote.runs.host.news import News, in_words, read_ending
 from simmate_remote.runs.host.outcome import RunOutcome
+from simmate_remote.runs.host.preparing import Preparations
 from simmate_remote.runs.host.recovery import recover
 from simmate_remote.runs.host.scribe import Scribe
 from simmate_remote.runs.host.spec import Spec
@@ -64,7 +66,7 @@ class Desk:
         self._client = client
         self._scheduler = scheduler
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="desk")
-        self._prepared: dict[str, asyncio.Task[None]] = {}
+        self._preparations = Preparations(client, store, self.in_thread)
         self._turn = asyncio.Lock()
         self._settling: dict[str, Live] = {}
         self._settler: asyncio.Task[None] | None = None
@@ -77,12 +79,15 @@ class Desk:
         for each in found:
             for event, about in each.lines:
                 self.scribe.tell(each.spec.id, event, **about)
-        await self._begin([each.live() for each in found if each.unfinished])
+        unfinished = [each.live() for each in found if each.unfinished]
+        self._register(unfinished)
+        await self._begin(unfinished)
 
     async def close(self) -> None:
         """Let go of everything; what is unfinished stays so."""
-        for task in (*self._tasks, *self._prepared.values()):
+        for task in self._tasks:
             task.cancel()
+        self._preparations.close()
         if self._settler is not None:
             self._settler.cancel()
         await self.scribe.close()
@@ -282,46 +287,39 @@ class Desk:
             self.live[live.id] = live
 
     async def _begin(self, runs: list[Live]) -> None:
-        """Hand runs to the scheduler."""
-        self._register(runs)
+        """Hand runs to the scheduler, those that are still to be executed."""
         for live in runs:
             live.future = None
             if live.state == "running":
                 live.state = "interrupted"
-        ready = [live for live in runs if await self._is_prepared(live) and live.id in self.live]
-        if not ready:
-            return
+        ready = [live for live in runs if await self._is_prepared(live) and self.live.get(live.id) is live]
         for live in ready:
             self.keys.pop(live.key, None)
             live.key = f"{live.name}-{live.id}" + (f"-{time.monotonic_ns():x}" if live.key else "")
             self.keys[live.key] = live
-        futures: list[Future] = self._client.map(
-            execute_run,
-            [str(live.folder.path) for live in ready],
-            [live.round for live in ready],
-            key=[live.key for live in ready],
-            pure=False,
-        )
+        try:
+            futures: list[Future] = self._client.map(
+                execute_run,
+                [str(live.folder.path) for live in ready],
+                [live.round for live in ready],
+                key=[live.key for live in ready],
+                pure=False,
+            )
+        except Exception as error:  # noqa: BLE001 - whatever it is, each run has an outcome
+            for live in ready:
+                await self._fail(live, error)
+            return
         for live, future in zip(ready, futures, strict=True):
             live.future = future
 
     async def _is_prepared(self, live: Live) -> bool:
         """Have at the cluster what a run needs; where that fails, it has failed."""
-        needs = f"{live.program} {live.code}"
-        if needs not in self._prepared:
-            self._prepared[needs] = asyncio.create_task(self._prepare(live))
         try:
-            await asyncio.shield(self._prepared[needs])
+            await self._preparations.have(live)
         except Exception as error:  # noqa: BLE001 - whatever it is, the run has an outcome
-            del self._prepared[needs]
             await self._fail(live, error)
             return False
         return True
-
-    async def _prepare(self, live: Live) -> None:
-        module = await self.in_thread(partial(importlib.import_module, live.program.partition(":")[0]))
-        spec = await self.in_thread(live.folder.spec)
-        await module.prepare(self._client, self.store, spec)
 
     async def _settle(self) -> None:
         """Take note of how tasks have ended, many at once."""
@@ -332,10 +330,13 @@ class Desk:
                 return [read_ending(live.folder, live.round) for live in batch]
 
             for live, outcome in zip(batch, await self.in_thread(read), strict=True):
-                if isinstance(outcome, RunOutcome):
-                    self._end(live, outcome)
-                elif live.id in self.live:
-                    self.do(self._settle_without(live, outcome))
+                try:
+                    if isinstance(outcome, RunOutcome):
+                        self._end(live, outcome)
+                    elif self.live.get(live.id) is live:
+                        self.do(self._settle_without(live, outcome))
+                except Exception:  # the others' ends are not to be lost with it
+                    logger.exception("the end of the run %s cannot be told", live.id)
 
     async def _settle_without(self, live: Live, error: BaseException | None) -> None:
         """Decide what becomes of a run whose task has ended without an outcome."""
@@ -393,5 +394,5 @@ class Desk:
         await self._client.cancel([future], force=True)
         with contextlib.suppress(TimeoutError, OSError):
             await asyncio.wait_for(
-                self._client.run(cancel_here, live.program, live.id, on_error="ignore"), CANCEL_LIMIT
+                self._client.run(cancel_here, live.program, live.id, live.round, on_error="ignore"), CANCEL_LIMIT
             )

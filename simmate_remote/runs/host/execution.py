@@ -21,9 +21,10 @@ from distributed import get_worker
 
 from simmate_remote.errors import FolderBusyError, RunError, RunNotFoundError
 from simmate_remote.keeper.host.record import boot_id
+from simmate_remote.runs.host.at_work import at_work
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.lock import FolderLock, end_left
-from simmate_remote.runs.host.outcome import RunOutcome, State, packed
+from simmate_remote.runs.host.outcome import RunOutcome, State, bounded, packed
 from simmate_remote.runs.host.spec import Spec
 
 logger = logging.getLogger(__name__)
@@ -108,7 +109,8 @@ def execute_run(path: str, round_: int) -> str:
             return _ended(folder, round_) or "cancelled"
         # Dask puts the worker's address into what a worker tells, as ``worker``.
         worker.log_event(TOPIC, {**about, "name": about["worker"]})
-        outcome, result = perform(folder, spec, attempt, round_, str(worker.name))
+        with at_work(folder, round_, spec.program):
+            outcome, result = perform(folder, spec, attempt, round_, str(worker.name))
         written = _with_space(folder, round_, partial(_written, folder, outcome, round_, result))
         return outcome.state if written else _ended(folder, round_) or "cancelled"
 
@@ -133,17 +135,12 @@ def perform(folder: RunFolder, spec: Spec, attempt: int, round_: int, worker: st
         worker=worker,
         node=socket.gethostname(),
         plain=ending.plain,
-        error=ending.error,
+        error=ending.error and bounded(ending.error),
         place=ending.place,
         printed=ending.printed,
         **about,
     )
     return outcome, ending.result if outcome.file else None
-
-
-def cancel_here(program: str, run: str) -> None:
-    """Tell what belongs to a run in this process that nobody wants its result any more; on a worker."""
-    importlib.import_module(program.partition(":")[0]).cancel(run)
 
 
 def given_up(folder: RunFolder, spec: Spec, attempts: int) -> dict[str, str]:
@@ -193,7 +190,8 @@ def _alone(folder: RunFolder, round_: int) -> Iterator[bool]:
 
 def _touch(lock: FolderLock, done: threading.Event) -> None:
     while not done.wait(LOOK):
-        lock.touch()
+        with contextlib.suppress(OSError):  # a network file system that hiccups; it is touched again in a moment
+            lock.touch()
 
 
 def _ended(folder: RunFolder, round_: int) -> State | None:

@@ -169,11 +169,11 @@ class RunFolder:
             OSError: The disk is full, or the folder gone.
         """
         if result is not None:
+            if self.has_outcome(round_):
+                return False
             large = self.path / _numbered("result", ".pickle", round_)
+            large.unlink(missing_ok=True)  # of an attempt that was killed before it had an outcome
             write_once(large, result)
-            if large.stat().st_size != len(result):  # of an attempt that was killed before it had an outcome
-                large.unlink()
-                write_once(large, result)
         return write_once(self.path / _numbered("outcome", ".json", round_), outcome.as_bytes(), sync=sync)
 
     def outcome(self, round_: int) -> RunOutcome | None:

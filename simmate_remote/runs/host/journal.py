@@ -8,6 +8,7 @@ good for as long as the journal has its name. One writer at a time: whoever has 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 from collections.abc import Iterable, Iterator
@@ -17,9 +18,17 @@ from typing import Any, NamedTuple
 from simmate_remote.errors import RunDamagedError
 from simmate_remote.runs.host.durable import read_part, sync, write_all, write_once
 
+logger = logging.getLogger(__name__)
+
 VERSION = 1
 PART = 1024 * 1024
 """Bytes that are read at once."""
+
+LONG = 1024 * 1024
+"""Bytes of a line that are written at the most; with its neighbours it has to fit into one answer."""
+
+_NAMES = frozenset({"run", "event", "worker", "node", "workflow", "workflow_version", "folder", "started_by"})
+"""What of an event is a short text."""
 
 LONGEST = 8 * PART
 """Bytes of a line; none that was ever written is so long, so something else is in the file."""
@@ -129,7 +138,7 @@ class JournalWriter(Journal):
         Raises:
             OSError: The disk is full, and nothing was added.
         """
-        data = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+        data = b"".join(map(_line, events))
         if not data:
             return
         try:
@@ -155,6 +164,19 @@ class JournalWriter(Journal):
         if end < size:
             os.ftruncate(self._fd, end)
         return end
+
+
+def _line(event: dict[str, Any]) -> bytes:
+    """Give an event's line; one that nobody could take is told without what makes it so."""
+    try:
+        line = json.dumps(event, default=str).encode() + b"\n"
+    except (ValueError, RecursionError) as error:
+        logger.warning("an event of the run %s cannot be told whole: %s", event.get("run"), error)
+        line = b""
+    if line and len(line) <= LONG:
+        return line
+    short = {name: value for name, value in event.items() if isinstance(value, int | float | None) or name in _NAMES}
+    return json.dumps(short).encode() + b"\n"
 
 
 def _readable(path: Path) -> bool:

@@ -125,6 +125,12 @@ class FolderLock:
         )
 
 
+def is_held(path: Path) -> bool:
+    """Say whether somebody who lives has locked a file, without locking it."""
+    owner = _read(path)
+    return owner is not None and _may_live(owner, path)
+
+
 def end_left(path: Path, variable: str) -> None:
     """End what is left of the attempt that has last locked a file, if its process is dead.
 

@@ -13,6 +13,9 @@ from simmate_remote.runs.host.live import Feed, Live
 from simmate_remote.runs.host.outcome import RunOutcome
 from simmate_remote.runs.host.store import RunStore
 
+SMALL = 4 * 1024
+"""Characters of an outcome that are kept for a listener who does not take them yet."""
+
 
 class News:
     """Tells whoever listens.
@@ -56,9 +59,11 @@ class News:
             feed.put("", "workers", {"workers": number})
 
     def ended(self, outcome: RunOutcome) -> None:
-        """Tell how a run has ended."""
+        """Tell how a run has ended; a listener may be away for a night, so what is large waits in the run's folder."""
+        small = sum(map(len, (outcome.result or "", outcome.printed, *(outcome.error or {}).values()))) <= SMALL
+        item = {"run": outcome.run, "ended": _as_status(outcome)["status"], "outcome": outcome if small else None}
         for feed in self._feeds.get(outcome.run, ()):
-            feed.put(outcome.run, "ended", {"run": outcome.run, "ended": outcome})
+            feed.put(outcome.run, "ended", item)
 
     async def status(self, ids: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Say how runs stand; those that are not there are left out."""
@@ -87,11 +92,15 @@ class News:
                 waiting.discard(identity)
                 yield outcome or _gone(self._store.run(identity))
             async for item in feed.items() if waiting else _nothing():
-                if "ended" in item and item["run"] in waiting:
-                    waiting.discard(item["run"])
-                    yield item["ended"]
-                    if not waiting:
-                        return
+                if "ended" not in item or item["run"] not in waiting:
+                    continue
+                outcome = item["outcome"] or await self._in_thread(partial(_ending, self._store, item["run"]))
+                if outcome is None and item["run"] in self._live:
+                    continue  # it was started again meanwhile
+                waiting.discard(item["run"])
+                yield outcome or _gone(self._store.run(item["run"]))
+                if not waiting:
+                    return
 
     async def events(self, ids: Iterable[str]) -> AsyncIterator[dict[str, Any]]:
         """Yield how runs stand and what they report, first what has been until now; for ever."""
@@ -107,7 +116,7 @@ class News:
                             yield {"run": identity, "report": report}
                 yield {"workers": self.workers, "begun": True}
                 async for item in feed.items():
-                    yield _as_status(item["ended"]) if "ended" in item else item
+                    yield {"run": item["run"], "status": item["ended"]} if "ended" in item else item
             finally:
                 self._events.discard(feed)
 

@@ -32,6 +32,9 @@ DESK = "SIMMATE_REMOTE_DESK"
 """The mark of what a desk would start: it starts nothing, so one that died has left nothing to end."""
 
 LOOK = 0.5
+RETRY = 5.0
+"""Seconds after which a desk that a full or absent disk has kept from opening is tried again."""
+
 _NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}
 
 
@@ -93,39 +96,55 @@ class OpenDesk:
         await self._stack.aclose()
 
     async def _open(self) -> None:
-        try:
-            store = RunStore(self._folder)
-            await self._lock(store)
-            pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
-            scribe = Scribe(await asyncio.to_thread(JournalWriter, self._folder / "journal"), pool)
-            client = Client(
-                self._scheduler.address,
-                asynchronous=True,
-                security=_as_client(self._scheduler.security),
-                set_as_default=False,
-                name="desk",
-            )
-            self._stack.push_async_callback(client._close, fast=True)  # noqa: SLF001 - the scheduler ends with it
-            await client
-            desk = Desk(store, client, scribe, self._scheduler)
-            self._stack.push_async_callback(desk.close)
-            self._scheduler.add_plugin(Ears(desk))
-            desk.news.count_workers(len(self._scheduler.workers))
-            await desk.recover()
-            self._opening.done(desk)
-        except SimmateRemoteError as error:
-            logger.exception("there is no desk for runs")
-            self._opening.failed(error)
-        except Exception as error:
-            logger.exception("there is no desk for runs")
-            self._opening.failed(
-                RunsUnavailableError(f"runs cannot be kept in {self._folder}: {error}", folder=str(self._folder))
-            )
+        while True:
+            try:
+                async with contextlib.AsyncExitStack() as stack:
+                    self._opening.done(await self._make(stack))
+                    self._stack.push_async_exit(stack.pop_all())
+            except SimmateRemoteError as error:
+                logger.exception("there is no desk for runs")
+                self._opening.failed(error)
+            except OSError as error:
+                logger.warning("there is no desk for runs yet: %s", error)
+                self._opening.waits(self._unavailable(error, f"it is tried again every {RETRY:.0f} s"))
+                await asyncio.sleep(RETRY)
+                continue
+            except Exception as error:
+                logger.exception("there is no desk for runs")
+                self._opening.failed(self._unavailable(error, "tasks without a run work"))
+            return
 
-    async def _lock(self, store: RunStore) -> None:
+    def _unavailable(self, error: Exception, meanwhile: str) -> RunsUnavailableError:
+        what = f"runs cannot be kept in {self._folder}: {error}"
+        return RunsUnavailableError(what, folder=str(self._folder), meanwhile=meanwhile)
+
+    async def _make(self, stack: contextlib.AsyncExitStack) -> Desk:
+        store = RunStore(self._folder)
+        await self._lock(store, stack)
+        pool = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        scribe = Scribe(await asyncio.to_thread(JournalWriter, self._folder / "journal"), pool)
+        client = Client(
+            self._scheduler.address,
+            asynchronous=True,
+            security=_as_client(self._scheduler.security),
+            set_as_default=False,
+            name="desk",
+        )
+        stack.push_async_callback(client._close, fast=True)  # noqa: SLF001 - the scheduler ends with it
+        await client
+        desk = Desk(store, client, scribe, self._scheduler)
+        stack.push_async_callback(desk.close)
+        self._scheduler.add_plugin(Ears(desk))
+        stack.callback(self._scheduler.remove_plugin, Ears.name)
+        desk.news.count_workers(len(self._scheduler.workers))
+        await desk.recover()
+        desk.do(asyncio.to_thread(store.sweep))
+        return desk
+
+    async def _lock(self, store: RunStore, stack: contextlib.AsyncExitStack) -> None:
         """Be the only desk of these runs; one before this may just be ending, and one of another machine may stay."""
         fd = os.open(store.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._stack.callback(os.close, fd)
+        stack.callback(os.close, fd)
         while True:
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -135,10 +154,10 @@ class OpenDesk:
             except OSError as error:
                 if error.errno not in _NO_LOCKS:
                     raise
-                await self._lock_without_kernel(store)
+                await self._lock_without_kernel(store, stack)
             return
 
-    async def _lock_without_kernel(self, store: RunStore) -> None:
+    async def _lock_without_kernel(self, store: RunStore, stack: contextlib.AsyncExitStack) -> None:
         """Be the only desk where the file system has no locks: the file says whose it is, and that one touches it."""
         while True:
             try:
@@ -146,9 +165,9 @@ class OpenDesk:
             except FolderBusyError as error:
                 await self._wait_for_another(error)
                 continue
-            self._stack.enter_context(lock)
+            stack.enter_context(lock)
             touching = asyncio.create_task(_touch(lock))
-            self._stack.callback(touching.cancel)
+            stack.callback(touching.cancel)
             return
 
     async def _wait_for_another(self, error: FolderBusyError | None = None) -> None:
@@ -168,7 +187,8 @@ async def _touch(lock: FolderLock) -> None:
     """Say again and again that the desk lives."""
     while True:
         await asyncio.sleep(TOUCH / 2)
-        await asyncio.to_thread(lock.touch)
+        with contextlib.suppress(OSError):  # a network file system that hiccups; it is touched again in a moment
+            await asyncio.to_thread(lock.touch)
 
 
 def _as_client(security: Security) -> Security:

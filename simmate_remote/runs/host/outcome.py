@@ -12,6 +12,12 @@ from simmate_remote.errors import RunDamagedError
 
 VERSION = 1
 
+TEXT = 64 * 1024
+"""Characters of an error's text, and of its traceback, that are kept: these are told with the news."""
+
+PICKLED_ERROR = 1024 * 1024
+"""Characters of a pickled exception up to which it is kept, too."""
+
 State = Literal["finished", "failed", "cancelled"]
 """How a run can end."""
 
@@ -100,4 +106,15 @@ def packed(result: bytes, file: str) -> dict[str, Any]:
         "size": len(result),
         "file": "" if small else file,
         "sha256": hashlib.sha256(result).hexdigest(),
+    }
+
+
+def bounded(error: dict[str, str]) -> dict[str, str]:
+    """Give an error as far as it can travel with the news: of a very long text its begin, of a traceback its end."""
+    text, traceback, pickled = (error.get(name, "") for name in ("text", "traceback", "pickled"))
+    return {
+        **error,
+        "text": text if len(text) <= TEXT else f"{text[:TEXT]}…",
+        "traceback": traceback if len(traceback) <= TEXT else f"…{traceback[-TEXT:]}",
+        "pickled": pickled if len(pickled) <= PICKLED_ERROR else "",
     }

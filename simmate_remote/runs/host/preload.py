@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import logging
 import os
 import socket
 from pathlib import Path
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from distributed import Scheduler
 
     from simmate_remote.runs.host.open_desk import OpenDesk
+
+
+logger = logging.getLogger(__name__)
 
 
 class Door:
@@ -52,6 +56,14 @@ class Door:
         self._path.unlink(missing_ok=True)
 
     async def _open(self) -> None:
+        try:
+            await self._open_desk()
+        except Exception:
+            # Nobody shall wait at a door that nobody will open.
+            logger.exception("there is no desk for runs")
+            self._listening.close()
+
+    async def _open_desk(self) -> None:
         await self._somebody_or_leisure()
         module = await asyncio.to_thread(importlib.import_module, "simmate_remote.runs.host.open_desk")
         self._desk = module.OpenDesk(self._scheduler, self._folder)

@@ -99,8 +99,8 @@ def _is_over(folder: RunFolder, about: Told) -> bool:
         return False
     if about.state in ("finished", "removed"):
         return True
-    round_ = folder.round()
-    return round_ <= about.restarts or folder.has_outcome(round_)
+    # Also a round that has its outcome already is to be told of, if its begin was not.
+    return folder.round() <= about.restarts
 
 
 def _look(store: RunStore, identity: str, about: Told | None) -> Found:

@@ -87,8 +87,8 @@ class Scribe:
                 if writing.exception() is None:
                     del self._pending[:count]
                 raise
-            except OSError as error:
-                logger.warning("the journal of runs waits for its disk: %s", error)
+            except Exception as error:  # noqa: BLE001 - whatever it is, later events must not be lost with it
+                logger.warning("the journal of runs waits for its disk: %s: %s", type(error).__name__, error)
                 self._news.set()
                 await asyncio.sleep(PATIENCE)
                 continue

@@ -138,8 +138,7 @@ class DeskService(Caller):
             ``missing``: the blobs that are not here, and without which nothing was taken in; ``folders`` of the runs.
         """
         desk = await self._opening.desk()
-        store = desk.store
-        missing = await desk.in_thread(lambda: [each for each in blobs if not store.blob(each).exists()])
+        missing = await desk.in_thread(lambda: desk.store.missing(blobs))
         if missing:
             return {"missing": missing, "folders": {}}
         with _in_words(desk, "nothing was taken in"):

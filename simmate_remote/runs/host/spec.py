@@ -48,6 +48,10 @@ class Spec:
     versions: dict[str, str] = field(default_factory=dict)
     restarted_from: str | None = None
 
+    def blobs(self) -> set[str]:
+        """Give the digests of what it needs besides: its own code, and large parameters."""
+        return {digest for digest in (self.code, self.payload.get("parameters_blob")) if digest}
+
     def as_dict(self) -> dict[str, Any]:
         """Give it in the form in which it travels, and is written."""
         return {"version": VERSION, **asdict(self)}

@@ -6,15 +6,20 @@ import hashlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from simmate_remote.errors import RunDamagedError, RunNotFoundError
+from simmate_remote.errors import RunDamagedError, RunError, RunNotFoundError
 from simmate_remote.runs.host.durable import sync_all, write_once
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.journal import Journal
+from simmate_remote.runs.host.lock import is_held
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.identity import is_id
+
+UNTOUCHED = 24 * 3600.0
+"""Seconds that a blob stays which no run needs: one may be about to be created."""
 
 _DIGEST = re.compile(r"[0-9a-f]{16,64}")
 
@@ -95,6 +100,16 @@ class RunStore:
             raise RunNotFoundError(f"{digest[:100]!r} is no digest")
         return self.blobs / digest
 
+    def missing(self, digests: Iterable[str]) -> list[str]:
+        """Say which blobs are not here; those that are, are needed again."""
+        missing = []
+        for digest in digests:
+            try:
+                os.utime(self.blob(digest))
+            except FileNotFoundError:
+                missing.append(digest)
+        return missing
+
     def put(self, data: bytes) -> str:
         """Keep a blob, and give its digest."""
         digest = hashlib.sha256(data).hexdigest()
@@ -135,7 +150,17 @@ class RunStore:
         write_once(self.blob(digest), content)
 
     def remove(self, identity: str) -> None:
-        """Remove a run's folder; what of it cannot be removed is no run any more."""
+        """Remove a run's folder; what of it cannot be removed is no run any more.
+
+        Raises:
+            RunError: Somebody is still at work in it.
+        """
+        if is_held(self.run(identity).lock):
+            raise RunError(
+                f"the run {identity} has ended, and its function is still at work in its folder",
+                run=identity,
+                meanwhile="nothing was removed; Python code that was cancelled goes on until it looks",
+            )
         folder = self.run(identity).path
         gone = self.path / f".removed-{identity}"
         try:
@@ -143,6 +168,23 @@ class RunStore:
         except FileNotFoundError:
             return
         shutil.rmtree(gone, ignore_errors=True)
+
+    def sweep(self) -> None:
+        """Remove what nobody needs any more: blobs of no run, and what was broken off; nothing of the last day."""
+        before = time.time() - UNTOUCHED
+        for left in (*self.path.glob(".removed-*"), *self.blobs.glob(".*")):
+            if _older(left, before):
+                shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
+        unneeded = {blob.name for blob in self.blobs.iterdir() if _DIGEST.fullmatch(blob.name) and _older(blob, before)}
+        for identity in self.ids() if unneeded else ():
+            try:
+                spec = self.run(identity).spec()
+            except RunNotFoundError:
+                continue
+            unneeded -= spec.blobs()
+        for digest in unneeded:
+            if _older(self.blob(digest), before):
+                self.blob(digest).unlink(missing_ok=True)
 
     def get(self, digest: str) -> bytes:
         """Give the content of a blob.
@@ -157,3 +199,10 @@ class RunStore:
         if hashlib.sha256(data).hexdigest() != digest:
             raise RunDamagedError(f"what runs share is damaged: {self.blob(digest)}")
         return data
+
+
+def _older(path: Path, moment: float) -> bool:
+    try:
+        return path.lstat().st_mtime < moment
+    except FileNotFoundError:
+        return False
