@@ -21,7 +21,7 @@ from simmate_remote.runs.host.news import News
 from simmate_remote.runs.host.outcome import RunOutcome, packed
 from simmate_remote.runs.host.recovery import recover
 from simmate_remote.runs.host.store import RunStore
-from tests.unit.test_runs_desk import open_desk, spec_of, until
+from tests.desks import open_desk, spec_of, until
 
 MEGABYTE = 2**20
 
@@ -169,14 +169,7 @@ def test_blobs_that_no_run_needs_and_what_was_broken_off_are_swept_away(tmp_path
     for left in (*store.blobs.iterdir(), store.path / ".removed-x"):
         if left.name != fresh:
             os.utime(left, (1.0, 1.0))
-    about = spec_of("double").as_dict()
-    store.create(
-        [
-            type(spec_of("double")).from_dict(
-                {**about, "code": old["needed"], "payload": {"parameters_blob": old["large"]}}
-            )
-        ]
-    )
+    store.create([replace(spec_of("double"), code=old["needed"], payload={"parameters_blob": old["large"]})])
     store.sweep()
     assert {blob.name for blob in store.blobs.iterdir()} == {old["needed"], old["large"], fresh}
     assert not (store.path / ".removed-x").exists()
