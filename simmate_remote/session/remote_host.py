@@ -16,7 +16,6 @@ from simmate_remote.errors import (
     KeeperError,
     LinkError,
     LinkLostError,
-    Remedy,
     SchedulerError,
     SimmateRemoteError,
     WorkersError,
@@ -29,6 +28,7 @@ from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock
 from simmate_remote.session.lending import Lendings
 from simmate_remote.session.order import SessionOrder
+from simmate_remote.session.start_failures import did_not_start
 from simmate_remote.streams.calls import Caller, Handler
 from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
@@ -365,19 +365,7 @@ class RemoteHost:
     async def _did_not_start(
         self, kind: type[SchedulerError | WorkersError], name: str, error: KeeperError
     ) -> SimmateRemoteError:
-        tail = ""
-        with contextlib.suppress(KeeperError):
-            tail = await self.keeper.call("tail", name=name) or await self.keeper.call("tail", name="nursery")
-        return kind(
-            f"{name} did not start: {error.what}",
-            host=self.host.name,
-            meanwhile="everything else there is being ended",
-            remedies=(
-                Remedy(f"simmate-remote hosts show {self.host.name}", "`workers:` says what they are given"),
-                Remedy(f"simmate-remote connect {self.host.name}", "tries again"),
-            ),
-            detail=tail or error.detail,
-        )
+        return did_not_start(self.host.name, kind, name, error, await self._tail(name, "nursery"))
 
     def _carriers_changed(self) -> None:
         if self.connected:
@@ -395,7 +383,12 @@ class RemoteHost:
 
     async def _process_event(self, process: str, event: str, name: str, code: int | None) -> None:
         if event == "child_ended":
-            tail = ""
-            with contextlib.suppress(KeeperError):
-                tail = await self.keeper.call("tail", name=name)
-            self._ended(name, code, tail)
+            self._ended(name, code, await self._tail(name))
+
+    async def _tail(self, *names: str) -> str:
+        """Give the end of the first of some logs that has anything, if the host can be asked."""
+        with contextlib.suppress(KeeperError):
+            for name in names:
+                if tail := await self.keeper.call("tail", name=name):
+                    return str(tail)
+        return ""

@@ -24,7 +24,7 @@ from simmate_remote.runs.host.outcome import RunOutcome
 from simmate_remote.runs.host.store import RunStore
 from simmate_remote.runs.identity import new_id
 from tests.desk_program import lives
-from tests.desks import Desk, open_desk, spec_of, until
+from tests.desks import LOCAL, PRELOAD, Desk, open_desk, spec_of, until
 
 
 @pytest.fixture
