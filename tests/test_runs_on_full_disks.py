@@ -16,6 +16,7 @@ from tests.boxes import assert_nothing_left
 from tests.command_lines import User, connected
 from tests.hosts import wait_until
 from tests.lab import Lab
+from tests.lab.environments import PACKAGES, same_as_here
 from tests.lab_boxes import AccountBox
 
 pytestmark = pytest.mark.lab
@@ -38,6 +39,16 @@ def wait(size: int = 0) -> object:
         if one.cancelled.wait(0.02):
             return "cancelled"
     return bytes(size) if size else number
+"""
+
+PROGRAM = """
+from simmate_remote import workflow
+from simmate_remote.workflows import Resources, ShellTask
+
+@workflow
+def talk() -> None:
+    script = "cat /dev/zero & cat /dev/zero >&2; wait; exit 1"
+    ShellTask(command=("sh", "-c", script), resources=Resources(shared=True)).run()
 """
 
 numbers = count(1)
@@ -160,3 +171,23 @@ def test_what_is_to_begin_waits_for_space_too(user: User) -> None:
     user.until(lambda runs: sorted(each["state"] for each in runs) == ["cancelled", "finished", "finished"])
     assert events(user, queued) == ["created", "started", "finished"]
     assert events(user, busy[0]) == ["created", "started", "cancelled"]
+
+
+@pytest.mark.timeout(300)  # the lab's environment, in which tasks can run, is made by the first test that needs it
+def test_a_program_that_fills_the_disk_has_failed_by_that(user: User, lab: Lab) -> None:
+    python = lab.environment(*same_as_here([*PACKAGES, "pydantic", "platformdirs", "PyYAML"]))
+    user("disconnect", user.host, "--stop")
+    file = user.folder / "hosts" / f"{user.host}.yaml"
+    file.write_text(file.read_text().replace(str(lab.python), str(python)))
+    (user.folder / "program.py").write_text(PROGRAM)
+    user.box.run("head -c 1000000 /dev/zero > filler")
+    run = submit(user, "program.py:talk")
+    wait_until(lambda: waits_for_space(user, run), 40, "its outcome waits for space")
+    assert not [words for _, words in user.box.processes() if "/dev/zero" in words]
+    free(user)
+    user.until(lambda runs: runs[0]["state"] == "failed")
+    (failed,) = user.runs()
+    assert (failed["error_type"], failed["attempts"]) == ("FolderFullError", 1)
+    assert "no space left" in failed["error"].lower()
+    assert f"simmate-remote/runs/{run}/files" in failed["error"]
+    assert events(user, run) == ["created", "started", "failed"]

@@ -93,6 +93,15 @@ CODE = """
         task.run(folder)
         return [Path(folder, name).stat().st_size for name in ("stdout.txt", "stderr.txt")]
 
+    def talkative(folder: str, size: int, code: int = 0) -> tuple:
+        import resource
+
+        script = f"head -c {size} /dev/zero & head -c {size} /dev/zero >&2; wait; echo the end >&2; exit {code}"
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        ShellTask(command=("sh", "-c", script), resources=Resources(shared=True)).run(folder)
+        sizes = [Path(folder, name).stat().st_size for name in ("stdout.txt", "stderr.txt")]
+        return sizes, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+
     def anything(value, size: int = 0) -> bytes:
         return bytes(size)
 """
@@ -191,3 +200,17 @@ def test_what_cannot_travel_is_said_before_or_after(code: Path, client: Client) 
     assert isinstance(outcome.error, WorkflowError)
     assert "the result has 500 MB, and at most 500 MB travel" in str(outcome.error)
     assert "return its path" in str(outcome.error)
+
+
+@pytest.mark.parametrize("box", [pytest.param("lab", marks=pytest.mark.lab)], indirect=True)
+def test_a_gigabyte_on_both_streams_costs_no_memory(code: Path, client: Client, box: Box, place: str) -> None:
+    talkative, size = load_target(f"{code}:talkative"), 10**9
+    outcome = run_target(talkative, {"folder": f"{place}/a", "size": size}, client)
+    sizes, kilobytes = outcome.get()
+    assert sizes == [size, size + len("the end\n")]
+    assert kilobytes < 50_000
+    # What of so much is told of a program that failed is its end.
+    error = run_target(talkative, {"folder": f"{place}/b", "size": size // 10, "code": 3}, client).error
+    assert type(error) is ProgramFailedError
+    assert "the end" in str(error)
+    assert len(str(error)) < 20_000
