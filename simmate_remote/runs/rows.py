@@ -118,6 +118,14 @@ class Attempt(Base):
     """
 
     __tablename__ = "simmate_remote_attempts"
+    __table_args__ = (
+        Index(
+            "simmate_remote_attempts_interrupted",
+            "ended",
+            postgresql_where=text("how = 'interrupted'"),
+            sqlite_where=text("how = 'interrupted'"),
+        ),
+    )
 
     run: Mapped[str] = mapped_column(ForeignKey(Run.id, ondelete="CASCADE"), primary_key=True)
     attempt: Mapped[int] = mapped_column(primary_key=True)
