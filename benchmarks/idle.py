@@ -13,11 +13,11 @@ from benchmarks.pairs import Figure
 from simmate_remote import connect
 from simmate_remote.inventory import Host
 from simmate_remote.session.client import find
+from tests.hosts import pid_there
 from tests.lab import Lab
 
 SETTLING = 10.0
 PERIOD = 60.0
-KEEPER = "simmate_remote.keeper.host.guardian"
 
 
 def measure(lab: Lab, runs: int) -> list[Figure]:
@@ -28,7 +28,9 @@ def measure(lab: Lab, runs: int) -> list[Figure]:
         connection.client.wait_for_workers(2)
     try:
         session = [asyncio.run(_pid(host))]
-        keeper = [process.outside_pid for process in lab.box.processes() if KEEPER in process.seen.argv]
+        # All that the keeper has started are forks of it, and have its command line.
+        known = {pid_there(host, name) for name in ("guardian", "keeper")}
+        keeper = [process.outside_pid for process in lab.box.processes() if process.seen.pid in known]
         time.sleep(SETTLING)
         before = [_processor_seconds(each) for each in (session, keeper)]
         time.sleep(PERIOD)
