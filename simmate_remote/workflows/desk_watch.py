@@ -94,18 +94,18 @@ class DeskWatch:
             return self._states.get(run)
 
     def wait(self, run: str, timeout: float | None) -> dict[str, Any] | None:
-        """Wait until a run has ended, and give the desk's words of it, once; None: it has not by then.
+        """Wait until a run has ended, and give the desk's words of it; None: it has not by then.
+
+        They are given to whoever asks, until :meth:`drop`; afterwards they are empty.
 
         Raises:
             SimmateRemoteError: The desk is gone, and what that means for the run.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        with self._changed:
-            known = run in self._endings
-        if not known:
+        if self.ending(run) is None:
             self._come_back_for(run)
         with self._changed:
-            while run not in self._endings:
+            while run not in self._states:
                 if self._gone is not None:
                     self._told = True
                     raise _not_lost(self._gone, run, self.host)
@@ -113,7 +113,20 @@ class DeskWatch:
                 if left is not None and left <= 0:
                     return None
                 self._changed.wait(left)
-            return self._endings.pop(run)
+            return self._endings.get(run, {})
+
+    def drop(self, run: str) -> None:
+        """Keep no longer what the desk has said of the end of a run: somebody has read it, and keeps that."""
+        with self._changed:
+            self._endings.pop(run, None)
+
+    def living(self) -> RunDesk:
+        """Give the desk that is there now, also where nothing is unfinished any more that it would tell of.
+
+        Raises:
+            SimmateRemoteError: There is none.
+        """
+        return self.desk.again()
 
     def listen(self) -> None:
         """Take what the runs report, too, from now on, and what they have reported so far."""

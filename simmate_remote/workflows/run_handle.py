@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import threading
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -47,18 +48,29 @@ class RunHandle(Handle[R]):
         self._watch = watch
         self._began = time.monotonic()
         self._outcome: RunOutcome | None = None
+        self._reading = threading.Lock()
 
     def outcome(self, timeout: float | None = None) -> RunOutcome:
-        if self._watch.ending(self.id) == "cancelled":
-            raise run_cancelled(self.name, self._watch.host)
-        if self._outcome is None:
-            ending = self._watch.wait(self.id, timeout)
-            if ending is None:
-                raise TimeoutError(f"{self.name} has not ended after {timeout:g} s; it goes on")
-            if ending["state"] == "cancelled":
-                raise run_cancelled(self.name, self._watch.host)
-            self._outcome = self._read(ending)
-        return self._outcome
+        if self._outcome is not None:
+            return self._outcome
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ending = self._watch.wait(self.id, timeout)
+        # Of several who wait at the same time one reads, and fetches what is large; the others have that, too.
+        left = -1 if deadline is None else max(0.0, deadline - time.monotonic())
+        if ending is None or not self._reading.acquire(timeout=left):
+            if ending is not None:
+                raise TimeoutError(f"{self.name} has ended, and its result is not here after {timeout:g} s")
+            raise TimeoutError(f"{self.name} has not ended after {timeout:g} s; it goes on")
+        try:
+            if self._outcome is None:
+                if ending["state"] == "cancelled":
+                    raise run_cancelled(self.name, self._watch.host)
+                # The desk's words stay until they have been read: what raises here raises, or is tried, again.
+                self._outcome = self._read(ending)
+                self._watch.drop(self.id)
+            return self._outcome
+        finally:
+            self._reading.release()
 
     @property
     def status(self) -> Status:
@@ -85,9 +97,9 @@ class RunHandle(Handle[R]):
 
     def logs(self) -> str:
         with contextlib.suppress(LookupError):  # it has not printed anything
-            size = self._watch.desk.call("read", id=self.id, path="output.log", offset=0, length=0)["size"]
+            size = self._watch.living().call("read", id=self.id, path="output.log", offset=0, length=0)["size"]
             begin = max(0, size - KEPT)
-            part = self._watch.desk.call("read", id=self.id, path="output.log", offset=begin, length=KEPT)
+            part = self._watch.living().call("read", id=self.id, path="output.log", offset=begin, length=KEPT)
             return base64.b64decode(part["data"]).decode(errors="replace")
         return ""
 
@@ -100,7 +112,7 @@ class RunHandle(Handle[R]):
         return RunFiles(self._watch.desk.host, self.folder)
 
     def cancel(self) -> None:
-        self._watch.desk.call("cancel", id=self.id)
+        self._watch.living().call("cancel", id=self.id)
 
     def listen(self, tasks: RunTasks | None) -> None:
         """Take what it reports from now on, its parts by somebody's own list of them."""
@@ -135,11 +147,18 @@ class RunHandle(Handle[R]):
 
     def _result(self, ending: dict[str, Any]) -> bytes:
         """Give the pickled result; a large one is on the host until now."""
-        if ending["result"] is None and not ending["file"]:
-            ending = self._watch.desk.call("outcome", id=self.id)
         if ending["result"] is not None:
             return base64.b64decode(ending["result"])
-        return self._watch.desk.fetch(self.id, ending["file"], ending["sha256"])
+        try:
+            desk = self._watch.living()
+        except SimmateRemoteError as error:
+            kept = f"the run has finished, and its result is kept on the host, in {self.folder}"
+            raise error_from_dict({**error_to_dict(error), "meanwhile": kept}) from error
+        if not ending["file"]:
+            ending = desk.call("outcome", id=self.id)
+        if ending["result"] is not None:
+            return base64.b64decode(ending["result"])
+        return desk.fetch(self.id, ending["file"], ending["sha256"])
 
     def _failed(
         self, ending: dict[str, Any], error: dict[str, str], attempts: int, worker: str, seconds: float, printed: str
