@@ -6,7 +6,6 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import json
 import logging
 import shlex
 from collections.abc import Callable, Iterable, Mapping
@@ -27,18 +26,13 @@ from simmate_remote.link import Ask
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.session.background import background
 from simmate_remote.session.client import SessionClient, find, no_session
+from simmate_remote.session.handing_over import PART, HandingOver
 from simmate_remote.session.join import join
 from simmate_remote.session.paths import desk_path
 from simmate_remote.session.state import change_in_words
 from simmate_remote.streams.calls import Caller
 
 logger = logging.getLogger(__name__)
-
-PART = 1024 * 1024
-"""Bytes of what is large that travel at once."""
-
-LINE = 2 * PART
-"""Bytes of specifications that travel at once."""
 
 PATIENCE_FOR_REASON = 5.0
 PATIENCE_FOR_LEAVING = 30.0
@@ -127,7 +121,7 @@ class Desk:
             Their folders on the host, by id.
 
         Raises:
-            SimmateRemoteError: They were not taken.
+            SimmateRemoteError: They were not taken, or not all: then its ``meanwhile`` says which were.
         """
         return background.do(self._create(list(specs), blobs))
 
@@ -248,7 +242,7 @@ class Desk:
 
     async def _reason(self, error: KeeperError) -> SimmateRemoteError:
         """Say why the desk is gone, where that is what an error is about."""
-        if self._caller is not None and not self._caller.closed.is_set():
+        if not self._is_gone():
             error.host = error.host or self.host.name
             return error
         if self._watching is not None:
@@ -260,33 +254,10 @@ class Desk:
             # A run is not lost with the program that wanted it: from now on this session stays until it is finished.
             await self._living_session().last()
             self._lasts = True
-        folders: dict[str, str] = {}
-        batch: list[dict[str, Any]] = []
-        size = 0
-        for spec in specs:
-            data = spec.as_dict()
-            length = len(json.dumps(data))
-            if batch and size + length > LINE:
-                folders |= await self._create_batch(batch, blobs)
-                batch, size = [], 0
-            batch.append(data)
-            size += length
-        return folders | await self._create_batch(batch, blobs)
+        return await HandingOver(self.host.name, self._call, self._is_gone, specs, blobs).folders()
 
-    async def _create_batch(self, batch: list[dict[str, Any]], blobs: Mapping[str, bytes]) -> dict[str, str]:
-        """Hand runs over that fit into one call, and before them what they need, if the host lacks it."""
-        answer = await self._call("create", {"runs": batch, "blobs": list(blobs)})
-        if answer["missing"]:
-            for digest in answer["missing"]:
-                await self._put(digest, blobs[digest])
-            answer = await self._call("create", {"runs": batch, "blobs": []})
-        created: dict[str, str] = answer["folders"]
-        return created
-
-    async def _put(self, digest: str, content: bytes) -> None:
-        for offset in range(0, len(content), PART):
-            data = base64.b64encode(content[offset : offset + PART]).decode()
-            await self._call("put", {"digest": digest, "offset": offset, "data": data, "size": len(content)})
+    def _is_gone(self) -> bool:
+        return self._caller is None or self._caller.closed.is_set()
 
     async def _fetch(self, name: str, what: dict[str, str]) -> bytes:
         """Call for all parts of something."""

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 from simmate_remote.errors import RunNotFoundError
 from simmate_remote.runs.states import ENDED
-from simmate_remote.session.desk import PART, Desk
+from simmate_remote.session.desk import Desk
+from simmate_remote.session.handing_over import PART
 
 PAUSE = 0.5
 OUTPUT = "output.log"

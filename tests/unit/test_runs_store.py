@@ -152,3 +152,11 @@ def test_where_the_disk_is_full_nothing_of_the_new_runs_is_left(
         store.create(specs)
     assert list(store.ids()) == [old.id]
     assert os.listdir(old.path) == ["spec.json"]
+
+
+def test_where_one_run_of_a_batch_is_refused_nothing_of_the_others_is_left_for_the_next_desk(store: RunStore) -> None:
+    old = made(store)
+    with pytest.raises(RunDamagedError, match="another run"):
+        store.create([Spec(new_id(), "relax"), Spec(old.id, "something else"), Spec(new_id(), "relax")])
+    assert list(store.ids()) == [old.id]
+    assert old.spec().workflow == "relax"

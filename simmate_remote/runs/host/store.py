@@ -71,7 +71,9 @@ class RunStore:
 
         Raises:
             RunDamagedError: There is another run of one of these ids.
-            OSError: The disk is full; what was written of these runs is removed again.
+            OSError: The disk is full.
+
+        Whatever it raises, what was written of these runs is removed again: the next desk would execute it.
         """
         made: list[RunFolder] = []
         new: list[RunFolder] = []
@@ -84,7 +86,7 @@ class RunStore:
                 folder.write_spec(spec)
             if sync:
                 sync_all([*(folder.path / "spec.json" for folder in made), self.path])
-        except OSError:
+        except BaseException:
             for folder in new:
                 shutil.rmtree(folder.path, ignore_errors=True)
             raise
