@@ -351,6 +351,51 @@ def test_a_run_goes_on_when_its_program_has_ended(box: Box, code: Any, tmp_path:
     end_session(host)
 
 
+OTHER = """
+import sys
+from simmate_remote.inventory import load_host
+from simmate_remote.session.desk import Desk
+desk = Desk(load_host("lab-box"))
+desk.open()
+print(desk.made_session, flush=True)
+sys.stdin.read()
+desk.close()
+"""
+
+
+@embedded
+@pytest.mark.parametrize("ending", ["leaves", "is killed"])
+def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
+    box: Box, code: Any, tmp_path: Path, ending: str
+) -> None:
+    """That program has submitted nothing; the one that did has found the session there."""
+    host = read_host(box.inventory(tmp_path / "hosts"))
+    maker = subprocess.Popen(
+        [sys.executable, "-c", OTHER],
+        env={**os.environ, "SIMMATE_REMOTE_HOSTS": str(tmp_path / "hosts")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert maker.stdout is not None
+        assert maker.stdout.readline() == "True\n"
+        with desk_of(host) as desk:
+            assert not desk.made_session
+            handle = code.wait.submit(on=desk)
+            wait_until(lambda: began(box, handle), 20, "it began")
+            if ending == "is killed":
+                maker.kill()
+            maker.communicate(timeout=30)
+            go(box, handle)
+            assert handle.result(20) == "went"
+            assert desk.ended is None
+    finally:
+        maker.kill()
+        maker.communicate()
+        end_session(host)
+
+
 @embedded
 def test_a_cancelled_run_ends_its_programs(box: Box, programs: Any) -> None:
     with desk_of(host_of(box)) as desk:

@@ -250,8 +250,9 @@ class Desk:
         return self.ended or RunsUnavailableError("the desk for runs on this host is gone", host=self.host.name)
 
     async def _create(self, specs: list[Spec], blobs: Mapping[str, bytes]) -> dict[str, str]:
-        if not self._lasts and self.made_session:
-            # A run is not lost with the program that wanted it: from now on this session stays until it is finished.
+        if not self._lasts:
+            # A run is not lost with the program that wanted it, nor with another one, which has made the session: from
+            # now on this stays until the run is finished.
             await self._living_session().last()
             self._lasts = True
         return await HandingOver(self.host.name, self._call, self._is_gone, specs, blobs).folders()
@@ -287,7 +288,11 @@ class Desk:
         if self.made_session and not session.gone and not (stay and self._lasts):
             with contextlib.suppress(SimmateRemoteError, TimeoutError):
                 async with asyncio.timeout(PATIENCE_FOR_LEAVING):
-                    if not self._lasts or not (await self._call("describe", {}))["unfinished"]:
+                    if self._caller is None:
+                        # It was interrupted on its way to the desk; whether it is meant to last the session knows.
+                        await session.stop()
+                    elif not (await self._call("describe", {}))["unfinished"]:
+                        # Other programs' runs count, too.
                         await session.stop(end_everything=True)
         if self._caller is not None:
             self._caller.close()
