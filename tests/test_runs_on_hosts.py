@@ -68,6 +68,10 @@ def test_what_is_done_with_a_run_where_it_is(user: User) -> None:
     assert {line.split()[1] for line in user("runs", "files", run).splitlines()[1:]} == {"x.out", "scratch"}
     user("runs", "files", run, "--get", "*.out")
     assert [path.name for path in (user.folder / f"run-{run[-8:]}").iterdir()] == ["x.out"]
+    user("runs", "restart", run, code=1)
+    assert "has not ended: it is running" in user.told
+    assert f"simmate-remote runs attach {run[-8:]}" in user.told
+    assert f"simmate-remote runs cancel {run[-8:]}" in user.told
     assert json.loads(user("runs", "cancel", run, "--json")) == {run: "cancelled"}
     user.until(lambda runs: runs[0]["state"] == "cancelled")
     user("runs", "restart", run, "seconds=0.1", "name=again")

@@ -156,6 +156,10 @@ def restart(
         if changes:
             again = run_again(desk, Spec.from_bytes(desk.fetch(again, "spec.json")), changes)
         else:
+            # Of one that is under way the desk would say nothing: for it, a restart that came twice is no error.
+            standing = desk.call("status", ids=[again]).get(again, {}).get("state")
+            if standing in _UNDER_WAY:
+                raise _has_not_ended(about, standing)
             desk.call("restart", id=again)
     note(f"{about['workflow']} runs again as {again}\n  next:      simmate-remote runs attach {shown_id(again)}")
     emit({"id": again}, as_json=as_json)
@@ -205,6 +209,28 @@ def _elsewhere(about: dict[str, Any]) -> None:
             folder=about["folder"],
             remedies=(Remedy(f"simmate-remote runs show {shown_id(about['id'])}", "shows all that is known of it"),),
         )
+
+
+_UNDER_WAY = {
+    "queued": "it waits to be begun",
+    "running": "it is running",
+    "interrupted": "its last attempt was interrupted, and it waits to be begun again by itself",
+}
+
+
+def _has_not_ended(about: dict[str, Any], state: str) -> RunError:
+    run = shown_id(about["id"])
+    return RunError(
+        f"{about['workflow']} {run} has not ended: {_UNDER_WAY[state]}",
+        host=about["host"],
+        run=about["id"],
+        folder=about["folder"],
+        meanwhile="it goes on as it is; nothing was begun",
+        remedies=(
+            Remedy(f"simmate-remote runs attach {run}", "shows how it goes until it ends"),
+            Remedy(f"simmate-remote runs cancel {run}", "ends it; then it can be restarted"),
+        ),
+    )
 
 
 @contextlib.contextmanager
