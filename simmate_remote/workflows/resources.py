@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -133,6 +134,7 @@ class _Connections:
         self._clients: dict[Any, Client] = {}
         self._desks: dict[str, Any] = {}
         self._stack = contextlib.ExitStack()
+        self._locks: defaultdict[Any, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
         atexit.register(self._stack.close)
 
@@ -140,7 +142,7 @@ class _Connections:
         """Give the client of a resource, and what the user calls it if it is a host."""
         if isinstance(on, Client):
             return on, host
-        with self._lock:
+        with self._lock_of(on):
             known = self._clients.get(on)
             if known is None or known.status != "running":
                 known = self._clients[on] = self._stack.enter_context(
@@ -154,7 +156,7 @@ class _Connections:
         from simmate_remote.inventory import load_host
         from simmate_remote.session.desk import Desk
 
-        with self._lock:
+        with self._lock_of(host):
             known: Desk | None = self._desks.get(host)
             if known is None or known.ended is not None:
                 known = Desk(load_host(host))
@@ -162,6 +164,11 @@ class _Connections:
                 self._desks[host] = known
                 self._stack.callback(known.close)
         return known
+
+    def _lock_of(self, on: Any) -> threading.Lock:
+        """Give a resource's lock: a login may wait for a person, and what goes elsewhere does not wait for that."""
+        with self._lock:
+            return self._locks[on]
 
 
 _connections = _Connections()
