@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simmate_remote.errors import ClusterError
 from simmate_remote.runs.host.execution import Ending
 from simmate_remote.runs.host.folder import RunFolder
-from simmate_remote.runs.host.lines import plain
+from simmate_remote.runs.host.lines import PLAIN, plain
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.host.store import RunStore
 from simmate_remote.workflows import current
@@ -30,7 +30,10 @@ def execute(folder: RunFolder, spec: Spec) -> Ending:
     with current.running(spec.id, folder) as one:
         try:
             result = perform(call, inputs)
-            return Ending("finished", pickled_result(result), plain=plain(result), printed=one.printed())
+            data = pickled_result(result)
+            # Nothing is eight times as long pickled as its text is: numpy's numbers come next to that.
+            small = plain(result) if len(data) <= 8 * PLAIN else None
+            return Ending("finished", data, plain=small, printed=one.printed())
         except BaseException as error:  # noqa: BLE001 - a SystemExit, too, would end the worker's thread without a word
             pickled = base64.b64encode(pickled_error(error)).decode()
             about = {

@@ -17,14 +17,23 @@ PLAIN = 16 * 1024
 PICKLED = 64 * 1024 * 4 // 3
 """Characters of a pickled result that a line may have."""
 
+_WRITER = json.JSONEncoder(allow_nan=False)
+
 
 def plain(result: Any) -> Any:
     """Give a result as plain data, if it is that, and small; otherwise None."""
+    text: list[str] = []
+    size = 0
     try:
-        text = json.dumps(result, allow_nan=False)
+        # Piece by piece: of a large one no more is written out than shows that it is too large.
+        for piece in _WRITER.iterencode(result):
+            size += len(piece)
+            if size > PLAIN:
+                return None
+            text.append(piece)
     except (TypeError, ValueError, RecursionError):
         return None
-    return json.loads(text) if len(text) <= PLAIN else None
+    return json.loads("".join(text))
 
 
 def created_line(folder: RunFolder, spec: Spec) -> dict[str, Any]:
