@@ -67,6 +67,7 @@ class Keeper:
         self._errands = Errands(logs)
         self._conversations = Conversations(self._accept, lease, self._carriers_changed, self.journal.add)
         self._was_attached = False
+        self._visited = False
         self._carriers_news = asyncio.Event()
         self._callers: set[Caller] = set()
 
@@ -94,6 +95,7 @@ class Keeper:
 
     def _carriers_changed(self) -> None:
         attached = self._conversations.attached > 0
+        self._visited = self._visited or attached
         if attached and not self._was_attached:
             self.journal.visited(self.work)
         elif self._was_attached and not attached:
@@ -108,7 +110,8 @@ class Keeper:
 
     def _end_if_bereft(self) -> None:
         """End when what this keeper was for is dead, and no session is there to decide: the next one starts afresh."""
-        if self._dead and not self._conversations.attached:
+        # A login that has just started it comes in a moment, and is to hear the reason.
+        if self._dead and self._visited and not self._conversations.attached:
             self.end("died", f"{' and '.join(self._dead)} on the host died, and everything there was ended")
 
     def _lease_ran_out(self) -> None:
