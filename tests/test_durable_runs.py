@@ -30,7 +30,7 @@ from simmate_remote.inventory.host_file import read_host
 from simmate_remote.session.desk import Desk
 from simmate_remote.session.join import join
 from simmate_remote.workflows.run_handle import RunHandle
-from tests.boxes import Box
+from tests.boxes import Box, assert_nothing_left
 from tests.hosts import end_session, host_of, session_pid, wait_until
 
 CODE = """
@@ -351,6 +351,23 @@ def test_a_run_goes_on_when_its_program_has_ended(box: Box, code: Any, tmp_path:
     end_session(host)
 
 
+@contextlib.contextmanager
+def program(text: str, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Run another program of the user's for the time of a block."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", text, str(folder), *words],
+        env={**os.environ, "SIMMATE_REMOTE_HOSTS": str(folder / "hosts")},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 OTHER = """
 import sys
 from simmate_remote.inventory import load_host
@@ -370,14 +387,7 @@ def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
 ) -> None:
     """That program has submitted nothing; the one that did has found the session there."""
     host = read_host(box.inventory(tmp_path / "hosts"))
-    maker = subprocess.Popen(
-        [sys.executable, "-c", OTHER],
-        env={**os.environ, "SIMMATE_REMOTE_HOSTS": str(tmp_path / "hosts")},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
+    with program(OTHER, tmp_path) as maker:
         assert maker.stdout is not None
         assert maker.stdout.readline() == "True\n"
         with desk_of(host) as desk:
@@ -390,10 +400,68 @@ def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
             go(box, handle)
             assert handle.result(20) == "went"
             assert desk.ended is None
-    finally:
-        maker.kill()
-        maker.communicate()
+    end_session(host)
+
+
+@embedded
+@pytest.mark.parametrize("ending", ["leaves", "is killed"])
+def test_a_run_of_an_earlier_session_goes_on_when_a_program_that_only_looks_ends(
+    box: Box, code: Any, tmp_path: Path, ending: str
+) -> None:
+    """Everything there had ended in between, so nothing but the run itself says that it is wanted."""
+    host = read_host(box.inventory(tmp_path / "hosts"))
+    with desk_of(host) as desk:
+        handle = code.wait.submit(on=desk)
+        wait_until(lambda: began(box, handle), 20, "it began")
         end_session(host)
+        with program(OTHER, tmp_path) as maker:
+            assert maker.stdout is not None
+            assert maker.stdout.readline() == "True\n"
+            wait_until(lambda: began(box, handle, 1), 20, "it was begun again")
+            if ending == "is killed":
+                maker.kill()
+            maker.communicate(timeout=30)
+        go(box, handle)
+        assert handle.result(20) == "went"
+        end_session(host)
+
+
+CLUSTER = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import durables
+from simmate_remote import RemoteCluster
+from simmate_remote.inventory import load_host
+from simmate_remote.session.desk import Desk
+with RemoteCluster("lab-box") as cluster:
+    desk = Desk(load_host("lab-box"))
+    desk.open()
+    assert not desk.made_session
+    handle = getattr(durables, sys.argv[2]).submit(on=desk, **({"number": 2} if sys.argv[2] == "double" else {}))
+    if sys.argv[2] == "double":
+        assert handle.result() == 4
+    desk.close()
+print(handle.id)
+"""
+
+
+@embedded
+@pytest.mark.parametrize("workflow", ["double", "wait"])
+def test_what_a_cluster_was_made_for_ends_with_it_unless_a_run_is_unfinished(
+    box: Box, code: Any, tmp_path: Path, workflow: str
+) -> None:
+    host = read_host(box.inventory(tmp_path / "hosts"))
+    with program(CLUSTER, tmp_path, workflow) as made:
+        run = made.communicate(timeout=50)[0].strip()
+    assert made.returncode == 0
+    if workflow == "double":
+        assert_nothing_left(box)
+        return
+    with desk_of(host) as desk:
+        standing = desk.call("status", ids=[run])[run]
+        assert standing["state"] in ("queued", "running")
+        assert standing["attempt"] <= 1  # it was not begun again
+    end_session(host)
 
 
 @embedded

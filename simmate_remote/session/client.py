@@ -87,9 +87,13 @@ class SessionClient:
         """Let the session end with this process."""
         await self._caller.call("own")
 
-    async def last(self) -> None:
-        """Let the session outlive its maker."""
-        await self._caller.call("last")
+    async def last(self, *, for_runs: bool = False) -> None:
+        """Let the session outlive its maker.
+
+        Args:
+            for_runs: Whether only for as long as a run on the host is unfinished.
+        """
+        await self._caller.call("last", for_runs=for_runs)
 
     async def access(self) -> dict[str, Any]:
         """Ask for what a Dask client needs."""

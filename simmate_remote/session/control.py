@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import os
 import time
 from collections.abc import AsyncIterator
@@ -19,6 +20,8 @@ from simmate_remote.session.session import Session
 from simmate_remote.session.state import State
 from simmate_remote.streams.calls import Caller
 from simmate_remote.version import __version__
+
+logger = logging.getLogger(__name__)
 
 PATIENCE_FOR_OWNER = 30.0
 PATIENCE_FOR_FOLLOWER = 5.0
@@ -43,6 +46,7 @@ class Control:
         self._answerer_came = asyncio.Event()
         self.told = 0.0
         self._owner_timer: asyncio.TimerHandle | None = None
+        self._ending: asyncio.Task[None] | asyncio.Task[bool] | None = None
 
     def await_owner(self) -> None:
         """End the session soon unless somebody owns it, or it shall last."""
@@ -66,13 +70,32 @@ class Control:
                 await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_FOR_NOTICE)
 
     def _nobody_owns(self) -> None:
-        if not self.session.lasting and not any(client.owns for client in self.clients):
-            self.end("the process that wanted this session never came, or is gone")
+        self.owner_gone("the process that wanted this session never came, or is gone")
+
+    def owner_gone(self, why: str) -> None:
+        """End the session that nobody owns any more, and what it has on the host, unless that shall last."""
+        if not self._is_kept():
+            self._ending = asyncio.create_task(self._end_unless_runs_go_on(why))
 
     def end(self, why: str) -> None:
         """End the session, and what it has on the host unless that shall last."""
         error = SessionStoppedError(why, host=self.session.host.name)
-        self._ending = asyncio.ensure_future(self.session.stop(error=error))
+        self._ending = asyncio.create_task(self.session.stop(error=error))
+
+    async def _end_unless_runs_go_on(self, why: str) -> None:
+        if await self.session.ends_with_maker():
+            if not self._is_kept():  # nobody came meanwhile
+                self.end(why)
+            return
+        # Others' runs, or such as an earlier session has left: this one stays for them.
+        try:
+            await self.session.last(for_runs=True)
+        except SimmateRemoteError as error:
+            logger.warning("the host could not be told that its runs go on: %s", error)
+
+    def _is_kept(self) -> bool:
+        """Say whether the session stays, or is ending anyway."""
+        return self.session.lasting or self.session.stopping or any(client.owns for client in self.clients)
 
     async def somebody_follows(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -154,8 +177,8 @@ class ControlClient(Caller):
         super().connection_lost(exc)
         self.noticed.set()
         self._control.clients.discard(self)
-        if self.owns and not self._session.lasting and not any(client.owns for client in self._control.clients):
-            self._control.end("the process that made this session ended")
+        if self.owns:
+            self._control.owner_gone("the process that made this session ended")
 
     def takes_clients(self) -> bool:
         """Say whether a new client can be served: a session in its last moments still listens, and cannot."""
@@ -222,9 +245,9 @@ class ControlClient(Caller):
         """Let the session end with this client."""
         self.owns = True
 
-    async def last(self) -> None:
-        """Let the session outlive its maker."""
-        await self._session.last()
+    async def last(self, for_runs: bool = False) -> None:
+        """Let the session outlive its maker; perhaps only for as long as a run on the host is unfinished."""
+        await self._session.last(for_runs=for_runs)
 
     async def access(self) -> dict[str, Any]:
         """Give what a Dask client needs: the address here, and a certificate for it."""
@@ -293,6 +316,8 @@ class ControlClient(Caller):
 
     async def stop(self, end_everything: bool | None) -> bool:
         """End the session, and give whether everything on the host has ended too."""
+        if end_everything is None and self.owns:
+            end_everything = await self._session.ends_with_maker()
         return await self._session.stop(end_everything=end_everything)
 
     async def take_leave(self) -> None:

@@ -253,7 +253,7 @@ class Desk:
         if not self._lasts:
             # A run is not lost with the program that wanted it, nor with another one, which has made the session: from
             # now on this stays until the run is finished.
-            await self._living_session().last()
+            await self._living_session().last(for_runs=True)
             self._lasts = True
         return await HandingOver(self.host.name, self._call, self._is_gone, specs, blobs).folders()
 

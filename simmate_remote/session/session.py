@@ -21,13 +21,17 @@ from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.people import People
 from simmate_remote.session.reconnection import Reconnection
 from simmate_remote.session.remote_dask import RemoteDask, import_for_start
-from simmate_remote.session.remote_host import RemoteHost
+from simmate_remote.session.remote_host import DESK, RemoteHost
 from simmate_remote.session.state import Progress, State
+from simmate_remote.streams.calls import Caller
 
 logger = logging.getLogger(__name__)
 
 PATIENCE_FOR_ROWS = 5.0
 """Seconds, at the end, for the rows of what was just told."""
+
+PATIENCE_FOR_DESK = 5.0
+"""Seconds for its answer whether runs are unfinished, when whoever made the session is gone."""
 
 
 class Session:
@@ -51,6 +55,7 @@ class Session:
         self.dask = RemoteDask(self.remote, self._cluster_failed)
         self.collecting = Collecting(self.remote)
         self.lasting = False
+        self._for_runs = False
         self.stopping = False
         self._ended_everything = False
         self._people = people
@@ -74,12 +79,24 @@ class Session:
             raise
         await self.stopped.wait()
 
-    async def last(self) -> None:
-        """Let this session, and what it has on the host, outlive its maker."""
+    async def last(self, *, for_runs: bool = False) -> None:
+        """Let this session, and what it has on the host, outlive its maker.
+
+        Args:
+            for_runs: Whether it is meant to do so only for as long as a run there is unfinished.
+        """
+        self._for_runs = for_runs and (self._for_runs or not self.lasting)
         if not self.lasting:
             self.lasting = True
             if self.progress.state is not State.CONNECTING:
                 await self.remote.keeper.call("note", name="lasting", value=True)
+
+    async def ends_with_maker(self) -> bool:
+        """Ask whether everything on the host ends with whoever made this session."""
+        if self.lasting and not self._for_runs:
+            return False
+        unfinished = await self._unfinished_runs()
+        return not (self.lasting if unfinished is None else unfinished)
 
     async def stop(self, *, end_everything: bool | None = None, error: SimmateRemoteError | None = None) -> bool:
         """End the session, and give whether everything on the host has ended too.
@@ -112,6 +129,22 @@ class Session:
         return self._ended_everything
 
     # Inside
+
+    async def _unfinished_runs(self) -> int | None:
+        """Ask the host's desk how many runs are unfinished; None: it does not say."""
+        if self.progress.state is not State.CONNECTED:
+            return None
+        caller = None
+        try:
+            async with asyncio.timeout(PATIENCE_FOR_DESK):
+                _, caller = self.remote.conversation.open(DESK, Caller)
+                return int((await caller.call("describe"))["unfinished"])
+        except (SimmateRemoteError, TimeoutError) as error:
+            logger.info("the desk does not say which runs are unfinished: %s", error or "no answer")
+            return None
+        finally:
+            if caller is not None:
+                caller.close()
 
     async def _wind_up(self, end_everything: bool) -> None:
         async with contextlib.AsyncExitStack() as stack:
