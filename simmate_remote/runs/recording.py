@@ -138,7 +138,7 @@ def recording() -> Iterator[bool]:
 
 
 def note_interrupted(runs: Iterable[str]) -> bool:
-    """Write down of runs that have not ended whether the process that executed them has, and give whether one has.
+    """Write down how runs ended that nobody told the end of, and which were interrupted; give whether there are any.
 
     Args:
         runs: The ids of those that are not known to have ended.
@@ -148,7 +148,13 @@ def note_interrupted(runs: Iterable[str]) -> bool:
     for run in runs:
         folder = store.run(run)
         attempt = folder.attempt(1)
-        if not folder.has_outcome(0) and "process" in attempt and not _lives(store, attempt["process"]):
+        if "process" not in attempt or _lives(store, attempt["process"]):
+            continue
+        # The process was killed, or the disk full, after the outcome was written and before it was told.
+        outcome = _outcome(folder)
+        if outcome is not None:
+            events.append((run, outcome.state, {"time": outcome.ended, **ended_line(outcome)}))
+        else:
             events.append((run, "interrupted", {"attempt": 1, "reason": "its process had ended by then"}))
     with _untroubled():
         _tell(store, events)
@@ -160,6 +166,14 @@ def remove_recorded(run: str) -> None:
     store = RunStore(local_folder())
     store.remove(run)
     _tell(store, [(run, "removed", {})])
+
+
+def _outcome(folder: RunFolder) -> RunOutcome | None:
+    try:
+        return folder.outcome(0)
+    except (OSError, RunError) as error:
+        logger.warning("the run %s counts as interrupted: %s", folder.id, error)
+        return None
 
 
 def _tell(store: RunStore, events: list[tuple[str, str, dict[str, Any]]]) -> None:

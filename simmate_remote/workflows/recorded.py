@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,6 +21,8 @@ from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.specs import spec_here
 from simmate_remote.workflows.target import Target
 from simmate_remote.workflows.waiting import inside_a_task
+
+logger = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
@@ -146,10 +149,13 @@ class _Ends:
         answers = _small_answers([future for _, future in come])
         for recorded, future in come:
             answer = answers.get(future.key)
-            if answer is None:
-                note_end(recorded, future)
-            else:
-                note_end(recorded, future, answer.plain, answer.printed)
+            try:
+                if answer is None:
+                    note_end(recorded, future)
+                else:
+                    note_end(recorded, future, answer.plain, answer.printed)
+            except Exception:  # nobody asks what became of this, and the others shall be written down
+                logger.exception("the end of the run %s is not written down", recorded.id)
 
 
 _ends = _Ends()

@@ -7,14 +7,18 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
 
 from simmate_remote import workflow
 from simmate_remote.runs.host.store import RunStore
-from simmate_remote.runs.recording import local_folder, note_interrupted
+from simmate_remote.runs.recording import Recorded, local_folder, note_interrupted
+from simmate_remote.workflows import recorded
 from tests.hosts import wait_until
 
 
@@ -131,3 +135,58 @@ def test_no_run_fails_since_it_cannot_be_recorded(caplog: pytest.LogCaptureFixtu
     assert double.run(number=2) == 4
     assert "not recorded" in caplog.text
     assert os.path.isfile(local_folder())
+
+
+UNTOLD = """
+import os
+from simmate_remote.runs import recording
+from simmate_remote.runs.host.spec import Spec
+from simmate_remote.runs.identity import new_id
+
+finished, failed, cut = recording.record([Spec(new_id(), name) for name in ("finishes", "fails", "is-cut")], "serial")
+
+def full(*_):
+    raise OSError(28, "No space left on device")
+
+recording._tell = full
+finished.end("finished", plain=7)
+failed.end("failed", error={"type": "ValueError", "text": "no", "traceback": "", "pickled": ""})
+cut.end("finished", plain=7)
+os.truncate(cut.folder.path / "outcome.json", 5)
+"""
+
+
+def test_an_end_that_could_not_be_told_is_told_when_somebody_looks(caplog: pytest.LogCaptureFixture) -> None:
+    subprocess.run([sys.executable, "-c", UNTOLD], check=True, timeout=50)
+    created = [line["run"] for line in RunStore(local_folder()).journal.events() if line["event"] == "created"]
+    assert note_interrupted(created)
+    assert told()[-3:] == [("finishes", "finished"), ("fails", "failed"), ("is-cut", "interrupted")]
+    finished, failed, _ = list(RunStore(local_folder()).journal.events())[-3:]
+    outcome = RunStore(local_folder()).run(finished["run"]).outcome(0)
+    assert outcome is not None
+    assert (finished["time"], finished["result"]) == (outcome.ended, 7)
+    assert (failed["error_type"], failed["error"]) == ("ValueError", "no")
+    assert "counts as interrupted" in caplog.text
+
+
+def test_an_end_that_cannot_be_written_down_takes_no_other_along(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    held: list[Callable[[], None]] = []
+    monkeypatch.setattr(recorded, "_writer", lambda _: SimpleNamespace(submit=held.append))
+    with LocalCluster(1, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
+        handles = many.map([{"length": length} for length in range(4)], on=client)
+        wait_until(lambda: len(recorded._ends._come) == 4, 30, "all have ended")
+        first = recorded._ends._come[0][0].id
+        end = Recorded.end
+
+        def refusing(record: Recorded, *how: Any, **rest: Any) -> None:
+            if record.id == first:
+                raise RuntimeError("cannot be had")
+            end(record, *how, **rest)
+
+        monkeypatch.setattr(Recorded, "end", refusing)
+        held[0]()
+    store = RunStore(local_folder())
+    assert [handle.id for handle in handles if not store.run(handle.id).has_outcome(0)] == [first]
+    assert f"the end of the run {first} is not written down" in caplog.text
