@@ -6,6 +6,7 @@ import socket
 from typing import Any
 
 from simmate_remote.database.plain import Plain
+from simmate_remote.runs.collector import LEAST_SKEW
 from simmate_remote.runs.listing import HERE, shown_id
 from simmate_remote.runs.states import ENDED
 
@@ -32,15 +33,16 @@ def take_news(plain: Plain, now: float, host: str | None = None) -> dict[str, An
     with plain.transaction():
         journals, here = _journals(plain, host)
         news = _nothing()
-        for journal, told in journals.items():
-            _add(plain, news, journal, told)
-        for journal, told in here.items():
-            _add_interrupted(plain, news, journal, told)
-        for journal in (*(journals if news["since"] is not None else ()), *(here if news["here"] else ())):
-            plain.change(
-                "UPDATE simmate_remote_journals SET told = :now WHERE journal = :journal",
-                {"now": now, "journal": journal},
-            )
+        latest = {journal: _add(plain, news, journal, told) for journal, told in journals.items()}
+        latest |= {journal: _add_interrupted(plain, news, journal, told) for journal, told in here.items()}
+        for journal, end in latest.items():
+            if end is not None:
+                # Not the time now: what has ended before it may still have to be collected. And not much later than it,
+                # or an end that a wrong clock has put into the future would hide those that come until then.
+                plain.change(
+                    "UPDATE simmate_remote_journals SET told = :told WHERE journal = :journal",
+                    {"told": min(end, now + LEAST_SKEW), "journal": journal},
+                )
     return news
 
 
@@ -86,7 +88,7 @@ def _nothing() -> dict[str, Any]:
 
 
 def _journals(plain: Plain, host: str | None) -> tuple[dict[str, float], dict[str, float]]:
-    """Give when each journal was last told of: those of hosts, and those of this machine's own programs."""
+    """Give until when each journal was told of: those of hosts, and those of this machine's own programs."""
     lock = " FOR UPDATE" if plain.dialect == "postgresql" else ""
     rows = plain.rows(f"SELECT journal, host, machine, told FROM simmate_remote_journals ORDER BY journal{lock}")
     hosts = {journal: told or 0.0 for journal, name, _, told in rows if name == host or (host is None and name != HERE)}
@@ -94,21 +96,24 @@ def _journals(plain: Plain, host: str | None) -> tuple[dict[str, float], dict[st
     return hosts, {journal: told or 0.0 for journal, name, on, told in rows if name == HERE and on == machine}
 
 
-def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
+def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> float | None:
+    """Add what a journal's rows say, and give the latest end of a run or an attempt in that; None: none is new."""
     new = {"journal": journal, "told": told}
     counts: dict[str, int] = news["counts"]
     ended = plain.rows(
-        "SELECT state, COUNT(*), SUM(CASE WHEN corrections > 0 THEN 1 ELSE 0 END), SUM(seconds), MIN(created)"
-        " FROM simmate_remote_runs WHERE journal = :journal AND ended > :told GROUP BY state",
+        "SELECT state, COUNT(*), SUM(CASE WHEN corrections > 0 THEN 1 ELSE 0 END), SUM(seconds), MIN(created),"
+        " MAX(ended) FROM simmate_remote_runs WHERE journal = :journal AND ended > :told GROUP BY state",
         new,
     )
-    for state, count, corrected, seconds, first in ended:
+    ends: list[float] = []
+    for state, count, corrected, seconds, first, last in ended:
         counts[state] = counts.get(state, 0) + int(count)
         news["corrected"] += int(corrected)
         news["seconds"] += float(seconds or 0.0)
         _begin_at(news, max(told, first))
+        ends.append(last)
     lost = plain.row(
-        "SELECT COUNT(DISTINCT runs.id), MIN(runs.created) FROM simmate_remote_runs AS runs"
+        "SELECT COUNT(DISTINCT runs.id), MIN(runs.created), MAX(attempts.ended) FROM simmate_remote_runs AS runs"
         " JOIN simmate_remote_attempts AS attempts ON attempts.run = runs.id"
         " WHERE runs.journal = :journal AND attempts.how = 'interrupted' AND attempts.ended > :told",
         new,
@@ -116,6 +121,7 @@ def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
     if lost is not None and lost[0]:
         news["interrupted"] += int(lost[0])
         _begin_at(news, max(told, lost[1]))
+        ends.append(lost[2])
     going = plain.rows(
         "SELECT state, COUNT(*) FROM simmate_remote_runs WHERE journal = :journal"
         " AND state IN ('queued', 'running', 'interrupted', 'lost') GROUP BY state",
@@ -134,21 +140,24 @@ def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
         if kind and len(lines) < LAST_LINES:
             lines[0] = f"{kind}: {lines[0]}"
         news["failures"].append({"id": run, "workflow": workflow, "lines": lines})
+    return max(ends, default=None)
 
 
 def _begin_at(news: dict[str, Any], moment: float) -> None:
     news["since"] = moment if news["since"] is None else min(moment, news["since"])
 
 
-def _add_interrupted(plain: Plain, news: dict[str, Any], journal: str, told: float) -> None:
+def _add_interrupted(plain: Plain, news: dict[str, Any], journal: str, told: float) -> float | None:
+    """Add the runs that were interrupted here, and give when the latest was; None: none is new."""
     found = plain.rows(
-        "SELECT runs.id, runs.workflow FROM simmate_remote_runs AS runs"
+        "SELECT runs.id, runs.workflow, attempts.ended FROM simmate_remote_runs AS runs"
         " JOIN simmate_remote_attempts AS attempts ON attempts.run = runs.id"
         " WHERE runs.journal = :journal AND runs.state = 'interrupted' AND attempts.ended > :told"
         " ORDER BY attempts.ended DESC, runs.id DESC",
         {"journal": journal, "told": told},
     )
-    news["here"] += [{"id": run, "workflow": workflow} for run, workflow in found]
+    news["here"] += [{"id": run, "workflow": workflow} for run, workflow, _ in found]
+    return found[0][2] if found else None
 
 
 def _hours(seconds: float) -> str:

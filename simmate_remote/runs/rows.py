@@ -26,7 +26,7 @@ class Journal(Base):
         position: Bytes of it that are in the rows.
         skew: Seconds that the host's clock is ahead of ours.
         collected: When it was last read to its end.
-        told: Until when a person has been told what became of its runs.
+        told: The end of the latest run, or attempt that was interrupted, of which a person has been told.
     """
 
     __tablename__ = "simmate_remote_journals"
