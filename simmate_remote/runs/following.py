@@ -91,11 +91,10 @@ class Follower:
             SimmateRemoteError: The desk does not answer any more.
         """
         try:
-            about = await self._describe()
             pause = FIRST_PAUSE
             while True:
                 try:
-                    await self._read(about)
+                    await self._read()
                 except DatabaseError as error:
                     pause = await self._wait_for_database(error, pause)
                 else:
@@ -148,13 +147,17 @@ class Follower:
         self._source = Source(about["journal"], self._host, self._machine, about["folder"], skew)
         return about
 
-    async def _read(self, about: dict[str, Any]) -> None:
-        """Read the journal; return when it has to be read from elsewhere."""
+    async def _read(self) -> None:
+        """Read the journal, until something goes wrong."""
+        about = await self._describe()
         if about["end"] <= EMPTY:
             position = about["end"]
             self.caught_up.set()
         else:
             position = await self._in_database(Collector.begin)
+            if position > about["end"]:
+                # Opening the database takes its time, and another session may have collected what came meanwhile.
+                about = await self._describe()
             if position > about["end"]:
                 logger.warning("the journal of %s is shorter than what was read of it", self._host)
                 position = await self._in_database(Collector.rewind)

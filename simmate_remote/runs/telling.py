@@ -20,7 +20,7 @@ class Story:
         run: Its id.
         values: Its columns; empty: it is not known yet.
         attempts: The columns of its attempts, by their number.
-        corrections: Its corrections, by the time at which they were told.
+        corrections: Its corrections, by the time at which they were told, as their lines have it.
 
     Attributes:
         chapters: Its columns each time that it had entered a state, for a database that watches over the way.
@@ -64,7 +64,8 @@ class Story:
             case "interrupted" | "finished" | "failed" | "cancelled":
                 self._end(line, event, moment)
             case "corrected":
-                self._correct(line, moment)
+                # By the clock of whoever wrote it: how far that is ahead may be known better when it is read again.
+                self._correct(line, _number(line.get("time"), 0.0))
             case "restarted":
                 self._restart(line)
             case "removed":

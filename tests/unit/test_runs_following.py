@@ -16,6 +16,7 @@ import pytest
 from simmate_remote.database.plain import Plain, open_plain
 from simmate_remote.errors import DatabaseUnreachableError, KeeperError
 from simmate_remote.runs import following
+from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.following import Follower
 from simmate_remote.runs.news import news_in_words
 from tests.unit.run_rows import configuration, everything, made
@@ -150,6 +151,54 @@ async def test_a_database_that_is_gone_is_caught_up_with(
         await until(lambda: states(rows) == {"r1": "finished"})
         assert follower.trouble is None
     assert tried == 4
+
+
+async def test_a_journal_that_grew_since_we_came_is_not_read_again_when_the_database_dies(
+    rows: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(following, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(Collector, "rewind", pytest.fail)
+    take = Collector.take
+    dying = False
+
+    def taken(collector: Collector, begin: int, end: int, lines: list[Any]) -> int:
+        nonlocal dying
+        if dying:
+            dying = False
+            raise DatabaseUnreachableError("it is gone")
+        return take(collector, begin, end, lines)
+
+    monkeypatch.setattr(Collector, "take", taken)
+    desk = PlayedDesk()
+    desk.write(*a_run(1))
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+        desk.write(*a_run(2, "started", "failed"), {"run": "r2", "event": "restarted"}, *a_run(3))
+        await asyncio.wait_for(follower.reach_end(), 20)
+        dying = True
+        desk.write({"run": "r3", "event": "cancelled"})
+        await until(lambda: states(rows) == {"r1": "queued", "r2": "queued", "r3": "cancelled"})
+    assert not dying
+    assert "shorter" not in caplog.text
+
+
+async def test_what_another_session_collects_while_the_database_is_opened_is_not_taken_for_a_shorter_journal(
+    rows: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Collector, "rewind", pytest.fail)
+    desk = PlayedDesk()
+    desk.write(*a_run(1))
+
+    def opened() -> Plain:
+        if len(desk.lines) == 2:
+            desk.lines += [{"time": 1.0, **each} for each in a_run(2)]
+            other = Collector(rows, Source("j1", "lab-box", "lab", "/runs"))
+            other.take(other.begin(), len(desk.lines), desk.lines)
+        return open_plain(configuration("sqlite", tmp_path))
+
+    async with followed(desk, tmp_path, opened) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+        assert states(rows) == {"r1": "queued", "r2": "queued"}
 
 
 async def test_a_clock_that_is_an_hour_off_does_not_show_in_the_rows(rows: Plain, tmp_path: Path) -> None:
