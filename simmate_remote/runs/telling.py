@@ -120,12 +120,19 @@ class Story:
         values = self.values
         attempt = line.get("attempt")
         number = values["attempts"] if attempt is None else int(attempt)
-        if values["state"] == how or number < values["attempts"] or not self._enter(how):
+        # An attempt before the latest one may have been interrupted, and the run goes on; but an end is one also where
+        # attempts are counted from 1 again, since their files in the folder were removed.
+        if how == "interrupted" and number < values["attempts"]:
             return
+        if values["state"] == how or not self._enter(how):
+            return
+        if how == "finished":
+            # There is none after it; whereas a line about what may be restarted can be one that is read again.
+            number = max(number, values["attempts"])
         if number:
             self._begin(number, None)
             self._close(number, how, moment, line.get("reason"))
-            values["attempts"] = number
+            values["attempts"] = max(number, values["attempts"])
         values["worker"] = line.get("worker") or values["worker"]
         if how in ENDED:
             values["ended"], self.ended = moment, True

@@ -153,6 +153,27 @@ def test_an_outcome_is_not_replaced(plain: Plain) -> None:
     assert everything(plain)["runs"] == expected["runs"]
 
 
+@pytest.mark.parametrize("end", ENDED)
+@pytest.mark.parametrize("last", ["started", "interrupted"])
+def test_an_end_counts_although_attempts_are_counted_from_1_again(plain: Plain, last: str, end: str) -> None:
+    told = [line(1, "created")]
+    for attempt in (1, 2):
+        told += [line(1, event, 1000.0 + attempt, attempt=attempt) for event in ("started", "interrupted")]
+    if last == "started":
+        told.pop()
+    # Their files are gone.
+    told += [line(1, "interrupted", 1010.0, attempt=0), line(1, "started", 1011.0, attempt=1)]
+    told.append(line(1, end, 1020.0, attempt=1, result=7))
+    rows = collect(plain, told)
+    run = dict(zip(rows["columns"][0], rows["runs"][0], strict=True))
+    assert (run["state"], run["ended"], run["attempts"]) == (end, 1020.0, 2)
+    if end == "finished":
+        second = (end, 1020.0) if last == "started" else ("interrupted", 1002.0)
+        assert [(row[4], row[3]) for row in rows["attempts"]] == [("interrupted", 1001.0), second]
+    Collector(plain, SOURCE).rewind()
+    assert collect(plain, told) == rows
+
+
 def test_times_are_those_of_the_clock_here(plain: Plain) -> None:
     told = [line(1, "created", 5000.0), line(1, "started", 5001.0, attempt=1)]
     rows = collect(plain, told, SOURCE._replace(skew=3600.0))
