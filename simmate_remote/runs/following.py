@@ -15,7 +15,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from simmate_remote.database.plain import Plain, open_plain
-from simmate_remote.errors import DatabaseError, RunError, SimmateRemoteError
+from simmate_remote.errors import DatabaseError, SimmateRemoteError
 from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.local import collect_here
 from simmate_remote.runs.news import take_news
@@ -115,7 +115,7 @@ class Follower:
             logger.info("run %s: the host is told to cancel it", run)
             try:
                 states[run] = await self._desk.cancel(run)
-            except RunError as error:
+            except SimmateRemoteError as error:  # also of a full disk: the others are to be cancelled all the same
                 logger.warning("run %s cannot be cancelled: %s", run, error.what)
         return states
 
@@ -189,7 +189,10 @@ class Follower:
             known = await self._desk.status(some)
             gone += [run for run in some if known.get(run) is None]
         if gone:
-            logger.warning("%d runs are lost: their folders on %s are gone", len(gone), self._host)
+            # It leaves folders alone that it cannot read, and names them in its log; these are found again once it can.
+            logger.warning(
+                "%d runs are lost: %s does not find their folders, or cannot read them", len(gone), self._host
+            )
             await self._in_database(lambda collector: collector.lose(gone))
         await self.deliver()
         self.caught_up.set()

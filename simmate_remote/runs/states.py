@@ -9,8 +9,8 @@
       │  └────────▶ failed | cancelled  │
       └─────────────────────────────────┘
 
-``lost`` is what the collector says of a run that has not ended when its folder, or the host's whole journal, is gone.
-It can be found again, as interrupted.
+``lost`` is what the collector says of a run that has not ended when its folder, or the host's whole journal, is gone or
+cannot be read. It can be found again, as interrupted.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from simmate_remote.database.plain import Plain, open_plain
-from simmate_remote.errors import DatabaseUnreachableError, KeeperError
+from simmate_remote.errors import DatabaseUnreachableError, FolderFullError, KeeperError
 from simmate_remote.runs import following
 from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.following import Follower
@@ -33,6 +33,7 @@ class PlayedDesk:
         self.ahead = ahead
         self.lines: list[dict[str, Any]] = [{"journal": journal, "version": 1}]
         self.gone: set[str] = set()
+        self.full: set[str] = set()
         self.cancelled: list[str] = []
         self.news = asyncio.Event()
         self.ended = False
@@ -61,6 +62,8 @@ class PlayedDesk:
         return {run: {"state": "running"} for run in ids if run not in self.gone}
 
     async def cancel(self, run: str) -> str:
+        if run in self.full:
+            raise FolderFullError("there is no space", meanwhile="nothing was changed")
         self.cancelled.append(run)
         return "cancelled"
 
@@ -211,13 +214,21 @@ async def test_a_clock_that_is_an_hour_off_does_not_show_in_the_rows(rows: Plain
     assert abs(created[0] - time.time()) < 60
 
 
-async def test_runs_whose_folders_are_gone_are_lost(rows: Plain, tmp_path: Path) -> None:
+async def test_runs_whose_folders_are_not_found_are_lost_until_they_are(
+    rows: Plain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     desk = PlayedDesk()
     desk.write(*a_run(1, "started"), *a_run(2), *a_run(3, "finished"))
     desk.gone = {"r1", "r3"}
     async with followed(desk, tmp_path) as follower:
         await asyncio.wait_for(follower.caught_up.wait(), 20)
     assert states(rows) == {"r1": "lost", "r2": "queued", "r3": "finished"}
+    assert "1 runs are lost: lab-box does not find their folders, or cannot read them" in caplog.text
+    desk.gone = set()
+    desk.write({"run": "r1", "event": "started", "attempt": 2})
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+    assert states(rows)["r1"] == "running"
 
 
 async def test_what_was_to_be_cancelled_meanwhile_is_told_to_the_host(rows: Plain, tmp_path: Path) -> None:
@@ -235,6 +246,21 @@ async def test_what_was_to_be_cancelled_meanwhile_is_told_to_the_host(rows: Plai
         desk.write({"run": "r1", "event": "cancelled", "attempt": 1})
         await until(lambda: states(rows)["r1"] == "cancelled")
     assert rows.row("SELECT cancel_asked FROM simmate_remote_runs WHERE id = 'r1'") == (None,)
+
+
+async def test_what_cannot_be_cancelled_keeps_nothing_else_from_it(
+    rows: Plain, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    desk = PlayedDesk()
+    desk.write(*a_run(1, "started"), *a_run(2, "started"))
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+    rows.change("UPDATE simmate_remote_runs SET cancel_asked = 1")
+    desk.full = {"r1"}
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+        assert desk.cancelled == ["r2"]
+    assert "run r1 cannot be cancelled: there is no space" in caplog.text
 
 
 async def test_a_journal_that_is_shorter_than_it_was_is_read_again(rows: Plain, tmp_path: Path) -> None:
