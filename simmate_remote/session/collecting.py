@@ -99,8 +99,14 @@ class Collecting:
         return await self._follower.deliver()
 
     async def _keep_following(self, workers: Callable[[], Awaitable[None]]) -> None:
-        with contextlib.suppress(TimeoutError):
+        try:
             await asyncio.wait_for(workers(), PATIENCE_FOR_WORKERS)
+        except TimeoutError:
+            pass
+        except SimmateRemoteError as error:
+            logger.info("runs are followed without the first workers: %s", error.what)
+        except Exception:
+            logger.exception("runs are followed without the first workers")
         # Here and not above: the first answer of the scheduler shall not wait for it.
         from simmate_remote.runs.following import Follower
 
