@@ -77,7 +77,7 @@ class HandingOver:
 
     async def _take(self, batch: list[Spec]) -> None:
         """Hand over what fits into one call, and before it what that needs, if the host lacks it."""
-        wanted = {digest for spec in batch for digest in (spec.code, spec.payload.get("parameters_blob")) if digest}
+        wanted = set().union(*(spec.blobs() for spec in batch))
         unknown = sorted((wanted & self._blobs.keys()) - self._there)
         missing = await self._create(batch, unknown)
         if missing:
