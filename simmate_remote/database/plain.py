@@ -111,6 +111,24 @@ class Plain:
                 self._sqlite.rollback()
                 raise
 
+    @contextlib.contextmanager
+    def part(self) -> Iterator[None]:
+        """Within a transaction: take back what the block did if it raises, and nothing else."""
+        with _translated():
+            if self._postgres is not None:
+                with self._postgres.transaction():
+                    yield
+                return
+            assert self._sqlite is not None
+            self._sqlite.execute("SAVEPOINT part")
+            try:
+                yield
+            except BaseException:
+                self._sqlite.execute("ROLLBACK TO part")
+                raise
+            finally:
+                self._sqlite.execute("RELEASE part")
+
     def close(self) -> None:
         """Close it."""
         connection = self._sqlite or self._postgres
@@ -144,6 +162,18 @@ def open_plain(configuration: Configuration | None = None) -> Plain:
         plain.close()
         raise
     return plain
+
+
+def refuses(error: Exception) -> bool:
+    """Say whether an error means that the database does not take these values, whatever else it would take."""
+    if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError | OverflowError | UnicodeError):
+        return True
+    if not type(error).__module__.startswith("psycopg"):
+        return False
+    import psycopg
+
+    # The last one is what a trigger raises.
+    return isinstance(error, psycopg.DataError | psycopg.IntegrityError | psycopg.errors.RaiseException)
 
 
 def _upgrade(configuration: Configuration) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from simmate_remote.database.plain import Plain
+from simmate_remote.database.plain import Plain, refuses
 from simmate_remote.runs.columns import as_text, from_json
 from simmate_remote.runs.statements import (
     ADD_CORRECTION,
@@ -41,6 +41,9 @@ LEAST_SKEW = 2.0
 
 Less is within what the question itself took; and a line that is read once more gets the very times that it had.
 """
+
+
+Apply = Callable[[Sequence[dict[str, Any]]], None]
 
 
 class Source(NamedTuple):
@@ -117,16 +120,15 @@ class Collector:
         Returns:
             From where on the journal is to be read next.
         """
-        with self.plain.transaction():
-            position = self._position()
-            if position != begin:
-                return position
-            self._apply(list(filter(None, map(_read, lines))))
-            self.plain.change(
-                "UPDATE simmate_remote_journals SET position = :end, collected = :now WHERE journal = :journal",
-                {"end": end, "now": time.time(), "journal": self.source.journal},
-            )
-        return end
+        about_runs = list(filter(None, map(_read, lines)))
+        try:
+            return self._take(begin, end, about_runs, self._apply)
+        except Exception as error:
+            if not refuses(error):
+                raise
+            logger.warning("the database refuses something of the journal of %s: %s", self.source.host, error)
+        # One run must not keep all others of the host from being known, now and for ever.
+        return self._take(begin, end, about_runs, self._apply_one_by_one)
 
     def rewind(self) -> int:
         """Read the journal from its begin: it is shorter than what was read of it."""
@@ -161,6 +163,18 @@ class Collector:
 
     # Inside
 
+    def _take(self, begin: int, end: int, lines: Sequence[dict[str, Any]], apply: Apply) -> int:
+        with self.plain.transaction():
+            position = self._position()
+            if position != begin:
+                return position
+            apply(lines)
+            self.plain.change(
+                "UPDATE simmate_remote_journals SET position = :end, collected = :now WHERE journal = :journal",
+                {"end": end, "now": time.time(), "journal": self.source.journal},
+            )
+        return end
+
     def _position(self) -> int:
         """Give how far the journal has been read; until the transaction ends nobody else moves it."""
         lock = " FOR UPDATE" if self.plain.dialect == "postgresql" else ""
@@ -193,6 +207,19 @@ class Collector:
             except (KeyError, TypeError, ValueError) as error:
                 logger.warning("a line of the journal of %s is not understood: %r", self.source.host, error)
         self._keep(stories)
+
+    def _apply_one_by_one(self, lines: Sequence[dict[str, Any]]) -> None:
+        of_runs: dict[str, list[dict[str, Any]]] = {}
+        for line in lines:
+            of_runs.setdefault(line["run"], []).append(line)
+        for run, its in of_runs.items():
+            try:
+                with self.plain.part():
+                    self._apply(its)
+            except Exception as error:
+                if not refuses(error):
+                    raise
+                logger.exception("run %r of %s: what was told of it now is left out of the rows", run, self.source.host)
 
     def _known(self, runs: Sequence[str]) -> dict[str, Story]:
         stories: dict[str, Story] = {}

@@ -174,6 +174,42 @@ def test_an_end_counts_although_attempts_are_counted_from_1_again(plain: Plain, 
     assert collect(plain, told) == rows
 
 
+@pytest.mark.parametrize("run", ["r002", "r002 \ud800"])
+def test_a_run_that_the_database_refuses_keeps_no_other_from_its_rows(
+    plain: Plain, run: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    refused = {"run": run, "limit": 2**70}
+    told = [
+        line(1, "created"),
+        {**line(2, "created"), **refused},
+        line(3, "created"),
+        line(1, "started", attempt=1),
+        {**line(2, "started", attempt=1), **refused},
+        line(3, "started", attempt=1, pid=2**70),
+    ]
+    collector = Collector(plain, SOURCE)
+    collector.begin()
+    assert collector.take(0, 6, told) == 6
+    assert [(row[0], row[2]) for row in everything(plain)["runs"]] == [("r001", "running")]
+    for left_out in (run, "r003"):
+        assert f"run {left_out!r} of lab-box: what was told of it now is left out" in caplog.text
+    more = [{**line(2, "finished", attempt=1), **refused}, line(1, "finished", attempt=1), line(4, "created")]
+    assert collector.take(6, 9, more) == 9
+    assert [(row[0], row[2]) for row in everything(plain)["runs"]] == [("r001", "finished"), ("r004", "queued")]
+
+
+def test_what_is_no_fault_of_the_values_leaves_nothing_out(plain: Plain) -> None:
+    collector = Collector(plain, SOURCE)
+    collector.begin()
+    plain.change("ALTER TABLE simmate_remote_attempts RENAME TO elsewhere")
+    try:
+        with pytest.raises(Exception, match="simmate_remote_attempts"):
+            collector.take(0, 1, [line(1, "created")])
+        assert collector.begin() == 0
+    finally:
+        plain.change("ALTER TABLE elsewhere RENAME TO simmate_remote_attempts")
+
+
 def test_times_are_those_of_the_clock_here(plain: Plain) -> None:
     told = [line(1, "created", 5000.0), line(1, "started", 5001.0, attempt=1)]
     rows = collect(plain, told, SOURCE._replace(skew=3600.0))
