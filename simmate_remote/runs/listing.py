@@ -103,7 +103,7 @@ def find_run(plain: Plain, part: str) -> str:
 
 
 def read_run(plain: Plain, run: str) -> dict[str, Any]:
-    """Give all that is known of a run, its attempts and its corrections.
+    """Give all that is known of a run, its attempts and its corrections; all times by this machine's clock.
 
     Args:
         plain: The database.
@@ -123,6 +123,11 @@ def read_run(plain: Plain, run: str) -> dict[str, Any]:
         table = f"simmate_remote_{name}"
         rows = plain.rows(f"SELECT {selected(names)} FROM {table} WHERE run = :run ORDER BY {order}", {"run": run})
         found[f"all_{name}"] = [_read(names, each) for each in rows]
+    # In the rows these are by the host's clock, since that is how a line is known again.
+    journal = {"journal": found["journal"]}
+    ((skew,),) = plain.rows("SELECT skew FROM simmate_remote_journals WHERE journal = :journal", journal)
+    for each in found["all_corrections"]:
+        each["told"] -= skew
     return found
 
 

@@ -1,6 +1,7 @@
 """The rows of runs, for queries with SQLAlchemy; only the collector writes them, and it does so without SQLAlchemy.
 
-Times are seconds since the epoch by this machine's clock. ``database/migrations`` makes the tables.
+Times are seconds since the epoch by this machine's clock, but for :attr:`Correction.told`. ``database/migrations``
+makes the tables.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from simmate_remote.runs.listing import Filter, find_run, list_runs, read_run, s
 from tests.unit.run_rows import database_kinds, made
 
 IDS = [f"01900000-0000-7000-8000-0000{number:08x}" for number in range(1, 7)]
+OTHER = "01900000-0000-7000-8000-000000000fff"
 
 
 @pytest.fixture(params=database_kinds())
@@ -85,6 +86,19 @@ def test_all_of_a_run_can_be_read(plain: Plain) -> None:
     assert [(each["attempt"], each["how"]) for each in run["all_attempts"]] == [(1, "failed")]
     with pytest.raises(RunNotFoundError):
         read_run(plain, IDS[3][:-1])
+
+
+def test_what_is_read_of_a_run_has_all_times_by_the_clock_here(plain: Plain) -> None:
+    ahead = Collector(plain, Source("j2", "ahead", "ahead", "/r", skew=3600.0))
+    ahead.begin()
+    ahead.take(0, 1, [{**each, "time": each["time"] + 3600.0} for each in story(OTHER, 3)])
+    run = read_run(plain, OTHER)
+    assert [run["created"], run["started"], run["all_corrections"][0]["told"], run["ended"]] == [
+        4000.0,
+        4001.0,
+        4002.0,
+        4003.0,
+    ]
 
 
 def test_a_moment_is_how_long_ago_or_a_date() -> None:
