@@ -176,7 +176,7 @@ def test_another_program_keeps_the_server_running(terminal: Terminal, user_folde
         ("mysql://me@db/runs", "mysql://… is no database"),
         ("runs.db", "a text without :// is no database"),
         ("sqlite://", "SQLite needs a file"),
-        ("postgresql://me:geheim@db:many/runs", "Port could not be cast"),
+        ("postgresql://me:geheim@db:many/runs", "the host or the port of the URL cannot be understood"),
         ("postgresql://me:geheim@db/runs?no_such_option=1", "cannot be understood"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from simmate_remote.cli.output import JsonOption, emit, note, table
+from simmate_remote.cli.output import JsonOption, emit, note, safe, table
 from simmate_remote.errors import Remedy, RunError
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.intents import ask_to_cancel, forget
@@ -57,7 +57,8 @@ def logs(
         return
     with _desk(about) as desk:
         for text in output_of(desk, about["id"], follow=follow):
-            sys.stdout.write(text)
+            # What a host says reaches a terminal without control characters.
+            sys.stdout.write(safe(text).plain if sys.stdout.isatty() else text)
             sys.stdout.flush()
 
 

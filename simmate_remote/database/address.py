@@ -40,7 +40,7 @@ def url_of(configuration: Configuration, *, with_password: bool = False) -> str:
             said.pop("password", None)
     user = quote(said.pop("user"), safe="") + (f":{quote(said.pop('password'), safe='')}" if "password" in said else "")
     name = quote(said.pop("dbname"), safe="")
-    return f"postgresql://{user}@/{name}?{urlencode(said, safe='/')}"
+    return f"postgresql://{user}@/{name}?{urlencode(said, safe='/', quote_via=quote)}"
 
 
 def run_shell(configuration: Configuration, arguments: Sequence[str]) -> int:

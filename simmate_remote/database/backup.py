@@ -22,6 +22,11 @@ OF_SQLITE = b"SQLite format 3\0"
 OURS = "simmate_remote_"
 """How the names of our tables begin."""
 
+NEVER_EMPTY = (VERSION_TABLE, f"{OURS}transitions")
+"""Tables that have rows from the begin."""
+
+PATIENCE = "SET lock_timeout = '30s';"
+
 
 def backup(configuration: Configuration, path: Path, *, overwrite: bool = False) -> int:
     """Write the whole database to a file that only its owner can read, and give the file's size in bytes.
@@ -107,25 +112,33 @@ def _restore_postgres(client: ClientPrograms, path: Path, replace: bool) -> None
     version = _run(client, "pg_restore", "--data-only", f"--table={VERSION_TABLE}", "--file=-", str(path))
     if found := re.search(rf"COPY public\.{VERSION_TABLE} .*;\n(\S+)\n", version):
         refuse_newer(found[1], known_versions())
-    options = ("--tuples-only", "--no-align", f"--dbname={client.address}")
-    names = f"SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public' AND tablename LIKE '{OURS}%'"  # noqa: S608
-    ours = _run(client, "psql", *options, f"--command={names}").split()
-    asked = [f"SELECT EXISTS (SELECT FROM public.{name})" for name in ours if name != VERSION_TABLE]  # noqa: S608
+    options = ("--no-psqlrc", "--tuples-only", "--no-align", f"--dbname={client.address}")
+    # Also tables that are the user's own: the backup replaces those of its names.
+    names = (
+        "SELECT quote_ident(schemaname) || '.' || quote_ident(tablename) FROM pg_tables"
+        " WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+    )
+    tables = _run(client, "psql", *options, f"--command={names}").splitlines()
+    asked = [f"SELECT EXISTS (SELECT FROM {name})" for name in tables if name.rpartition(".")[2] not in NEVER_EMPTY]  # noqa: S608
     if (
         not replace
         and "t" in _run(client, "psql", *options, *(f"--command={each}" for each in asked or ["SELECT"])).split()
     ):
         raise _not_empty(path)
-    drops = "".join(f"DROP TABLE IF EXISTS public.{name} CASCADE;\n" for name in ours)
+    drops = "".join(f"DROP TABLE IF EXISTS {name} CASCADE;\n" for name in tables if name.startswith(f"public.{OURS}"))
     statements = _run(client, "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "--file=-", str(path))
+    # What older servers do not know, and what would let this wait for ever for somebody's open transaction.
+    statements = statements.replace("SET transaction_timeout = 0;\n", "", 1)
+    statements = statements.replace("SET lock_timeout = 0;", PATIENCE, 1)
     _run(
         client,
         "psql",
+        "--no-psqlrc",
         "--single-transaction",
         "--set=ON_ERROR_STOP=1",
         "--quiet",
         f"--dbname={client.address}",
-        given=drops + statements,
+        given=f"{PATIENCE}\n{drops}{statements}",
     )
 
 
@@ -166,12 +179,9 @@ def _restore_sqlite(target: Path, path: Path, replace: bool) -> None:
 
 
 def _has_rows(connection: sqlite3.Connection) -> bool:
-    pattern = f"{OURS}%"
-    names = [
-        row[0]
-        for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE ?", (pattern,))
-    ]
-    return any(_scalar(connection, f"SELECT EXISTS (SELECT 1 FROM {name})") for name in names if name != VERSION_TABLE)  # noqa: S608
+    tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'")
+    quoted = ['"' + name.replace('"', '""') + '"' for (name,) in tables if name not in NEVER_EMPTY]
+    return any(_scalar(connection, f"SELECT EXISTS (SELECT 1 FROM {name})") for name in quoted)  # noqa: S608
 
 
 def _scalar(connection: sqlite3.Connection, statement: str, *values: str) -> object:
@@ -189,7 +199,7 @@ def _opened(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _not_empty(path: Path) -> BackupError:
     return BackupError(
-        "there are runs in the database already",
+        "there is something in the database already",
         meanwhile="nothing was changed",
         remedies=(
             Remedy("simmate-remote database backup FILE", "keeps what is there"),

@@ -42,7 +42,8 @@ def client_programs(configuration: Configuration) -> Iterator[ClientPrograms]:
         hold = Hold(place)
         try:
             way = ensure(place, configuration.lease)
-            address = make_conninfo("", host=str(way), user=USER, dbname=DATABASE, passfile=str(place.passwords))
+            said = {"host": str(way), "user": USER, "dbname": DATABASE, "passfile": str(place.passwords)}
+            address = make_conninfo("", **said, require_auth="scram-sha-256")
             yield ClientPrograms(programs(place.data), address, environment)
         finally:
             hold.give_back()

@@ -119,6 +119,9 @@ def _configuration(fields: dict[str, Any], source: str) -> Configuration:
     )
 
 
+ESCAPED = "in a user or a password, / ? # and @ are written as %2F, %3F, %23 and %40"
+
+
 def _kind_and_url(url: str, source: str) -> tuple[Kind, str]:
     if not url:
         return "embedded", ""
@@ -126,8 +129,8 @@ def _kind_and_url(url: str, source: str) -> tuple[Kind, str]:
     if separator and scheme == "sqlite":
         # As SQLAlchemy has it: three slashes and a relative path, or four and an absolute one.
         path = Path(unquote(rest.removeprefix("/"))).expanduser()
-        if not rest.startswith("/") or not path.name:
-            raise _wrong(f"{source}: SQLite needs a file, as in sqlite:////home/me/runs.db")
+        if not rest.startswith("/") or not path.name or "?" in rest:
+            raise _wrong(f"{source}: SQLite needs a file, and nothing else, as in sqlite:////home/me/runs.db")
         return "sqlite", str(path.absolute())
     if not separator or scheme not in POSTGRES:
         shown = f"{scheme}://…" if separator else "a text without ://"
@@ -138,8 +141,11 @@ def _kind_and_url(url: str, source: str) -> tuple[Kind, str]:
     try:
         parts = urlsplit(url)
         _ = parts.port
-    except ValueError as error:
-        raise _wrong(f"{source}: {without_password(url) if '@' not in url else 'the URL'}: {error}") from error
+    except ValueError:
+        # Its own words may have a part of the password in them.
+        raise _wrong(f"{source}: the host or the port of the URL cannot be understood; {ESCAPED}") from None
+    if parts.fragment or "#" in url or "@" in parts.path or "@" in parts.query:
+        raise _wrong(f"{source}: the URL cannot be understood; {ESCAPED}")
     return "postgresql", url
 
 

@@ -83,7 +83,13 @@ def _connect_embedded(configuration: Configuration, options: dict[str, Any]) -> 
         folder = ensure(place, configuration.lease)
         try:
             connection = HoldingConnection.connect(
-                host=str(folder), user=USER, dbname=DATABASE, passfile=str(place.passwords), **options
+                host=str(folder),
+                user=USER,
+                dbname=DATABASE,
+                passfile=str(place.passwords),
+                # A server that knows the password proves it by this, and never sees it.
+                require_auth="scram-sha-256",
+                **options,
             )
         except psycopg.OperationalError as error:
             # It was killed, or has just been started again and goes through what it had written.

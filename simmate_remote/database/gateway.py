@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import tempfile
 import threading
 from collections.abc import Awaitable, Callable, Iterator
@@ -15,6 +16,8 @@ from simmate_remote.database.dialling import dial
 from simmate_remote.database.embedded.place import SOCKET
 from simmate_remote.errors import SimmateRemoteError
 from simmate_remote.streams.splice import Splice
+
+logger = logging.getLogger(__name__)
 
 Dial = Callable[[], Awaitable[asyncio.Protocol]]
 """Connects to the database, and gives the other side of a splice."""
@@ -48,7 +51,9 @@ class _Arriving(asyncio.Protocol):
     async def _join(self, connection: asyncio.Transport) -> None:
         try:
             near = await self._dial()
-        except SimmateRemoteError:
+        except Exception as error:
+            if not isinstance(error, SimmateRemoteError):
+                logger.exception("there is no way to the database")
             connection.abort()
             return
         connection.set_protocol(near)

@@ -79,7 +79,9 @@ def make_engine(where: Configuration | Lent) -> Engine:
         ) from error
 
     if not isinstance(where, Lent) and where.kind == "sqlite":
-        made = sqlalchemy.create_engine(f"sqlite:///{where.url}", connect_args={"timeout": 60})
+        made = sqlalchemy.create_engine(
+            sqlalchemy.URL.create("sqlite", database=where.url), connect_args={"timeout": 60}
+        )
         sqlalchemy.event.listen(made, "connect", _prepare_sqlite)
         sqlalchemy.event.listen(made, "begin", _begin_sqlite)
         return made

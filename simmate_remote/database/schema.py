@@ -63,7 +63,8 @@ def upgrade(engine: Engine) -> tuple[str | None, str | None]:
         DatabaseNewerError: They are of a newer version of this program, and were not touched.
     """
     known = known_versions()
-    with engine.begin() as connection:
+    # SQLite, too, lets one process at a time do this: others wait instead of failing.
+    with engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
         before = version_of(connection)
         refuse_newer(before, known)
         if known and before != known[-1]:

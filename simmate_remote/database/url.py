@@ -5,22 +5,28 @@ from __future__ import annotations
 import getpass
 import os
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 PORT = "5432"
 SOCKETS = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 - where servers put their sockets
 TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "channel_binding", "gssencmode")
 """The options that say how a connection over a network is encrypted."""
 
+SECRET = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
+"""The options that are not to be shown."""
+
 
 def without_password(url: str) -> str:
-    """Give a URL as it may be shown: with ``***`` in the place of a password."""
-    parts = urlsplit(url)
+    """Give a URL as it may be shown: with ``***`` in the place of a password; of one that is none, its scheme alone."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return f"{url.partition('://')[0]}://…"
     user, separator, place = parts.netloc.rpartition("@")
     if separator and ":" in user:
         parts = parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}")
-    options = [(name, "***" if name in ("password", "sslpassword") else value) for name, value in _options(url)]
-    return urlunsplit(parts._replace(query=urlencode(options, safe="*/")))
+    options = [(name, "***" if name in SECRET else value) for name, value in _options(url)]
+    return urlunsplit(parts._replace(query=urlencode(options, safe="*/", quote_via=quote)))
 
 
 def parameters_of(url: str) -> dict[str, str]:
@@ -88,4 +94,6 @@ def _fields(line: str) -> list[str]:
 
 
 def _options(url: str) -> list[tuple[str, str]]:
-    return parse_qsl(urlsplit(url).query, keep_blank_values=True)
+    # As libpq does it: a plus is a plus.
+    parts = (part.partition("=") for part in urlsplit(url).query.split("&") if part)
+    return [(unquote(name), unquote(value)) for name, _, value in parts]

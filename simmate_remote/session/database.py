@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simmate_remote.errors import SimmateRemoteError
+from simmate_remote.errors import DatabaseError, SimmateRemoteError
 from simmate_remote.session.lending import Lendings
 from simmate_remote.streams.calls import Caller
 from simmate_remote.streams.conversation import Conversation
@@ -86,6 +86,10 @@ class LentDatabase:
         except SimmateRemoteError as error:
             self.problem = error.what
             return refusal(error)
+        except (OSError, ValueError) as error:
+            # Such as a full disk here: workers then have no database, and all else works.
+            self.problem = f"{type(error).__name__}: {error}"
+            return refusal(DatabaseError(f"the database cannot be lent: {self.problem}"))
 
     async def _open(self, _: str) -> asyncio.Protocol:
         from simmate_remote.database.dialling import dial

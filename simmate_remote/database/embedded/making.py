@@ -61,7 +61,10 @@ def make(place: Place, programs: Path) -> None:
         f"ALTER DATABASE {DATABASE} OWNER TO {USER}",
     )
     # A server of one process, that speaks with its stdin alone: nobody can connect, and nothing is in its arguments.
-    run([programs / "postgres", "--single", "-F", "-D", new, "template1"], "".join(f"{each}\n" for each in statements))
+    # The first error ends it, and what it says does not repeat the statement: there is a password in one.
+    said = ["-c", "exit_on_error=true", "-c", "log_min_error_statement=panic"]
+    single: list[str | Path] = [programs / "postgres", "--single", "-F", "-D", new, *said, "template1"]
+    run(single, "".join(f"{each}\n" for each in statements))
     run([programs / "initdb", "--sync-only", "--pgdata", new])
     new.rename(place.data)
 

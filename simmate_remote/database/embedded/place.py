@@ -10,6 +10,7 @@ import re
 import secrets
 import shlex
 import socket
+import stat
 import tempfile
 import time
 from collections.abc import Iterator
@@ -110,9 +111,16 @@ class Place:
         return line.strip().rpartition(":")[2]
 
     def socket_folder(self) -> Path | None:
-        """Give the folder of the socket, if the server answers there now."""
+        """Give the folder of the socket, if the server answers there now.
+
+        After a reboot /tmp is empty, and somebody else may have made a folder of this name: whose it is, counts. It is
+        the same user's as the data, whatever user that is.
+        """
         try:
             folder = Path(self.address.read_text())
+            found = folder.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != self.data.stat().st_uid:
+                return None
             with socket.socket(socket.AF_UNIX) as connection:
                 connection.setblocking(False)
                 connection.connect(str(folder / SOCKET))

@@ -230,7 +230,8 @@ class Supervisor:
         of ours has, after a reboot, the number that its server had before, or while one connection's process goes on.
         """
         data = self._place.data
-        if lines := self._postmaster():
+        lines = self._postmaster()
+        if lines and lines[0].isdigit():
             number = int(lines[0])
             for way in (signal.SIGINT, signal.SIGQUIT):
                 limit = time.monotonic() + STOP_TIMEOUT
@@ -241,8 +242,12 @@ class Supervisor:
                 (data / "postmaster.pid").unlink(missing_ok=True)
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if os.path.samefile(process / "cwd", data):
+                # Not a person's shell or editor that stands in this folder.
+                if os.path.samefile(process / "cwd", data) and (process / "comm").read_text().strip() == "postgres":
                     os.kill(int(process.name), signal.SIGKILL)
+        if not lines or not lines[0].isdigit():
+            # Empty, after a loss of power: Postgres would not start, and ask a person to remove it.
+            (data / "postmaster.pid").unlink(missing_ok=True)
 
     def _did_not_start(self, what: str, detail: str | None) -> SimmateRemoteError:
         from simmate_remote.errors import DatabaseFullError, Remedy
@@ -292,6 +297,10 @@ def main() -> None:
     supervisor = Supervisor(place, request["lease"])
     try:
         _be_the_only_one(place)
+    except SimmateRemoteError as error:
+        _answer({"error": error_to_dict(error)})  # and nothing is touched of what the other one serves
+        return
+    try:
         supervisor.start()
     except SimmateRemoteError as error:
         supervisor.stop()
