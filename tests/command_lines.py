@@ -49,7 +49,7 @@ class User:
         """List runs, the newest first."""
         return list(json.loads(self("runs", *words, "--json")))
 
-    def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> dict[str, Any]:
+    def until(self, condition: Callable[[list[dict[str, Any]]], bool], limit: float = 40) -> dict[str, Any]:
         """Wait until the rows are as they shall be, and give the newest."""
 
         def holds() -> bool:
@@ -57,7 +57,7 @@ class User:
                 return condition(self.runs())
             return False
 
-        wait_until(holds, 40, "the rows")
+        wait_until(holds, limit, "the rows")
         return self.runs()[0]
 
 

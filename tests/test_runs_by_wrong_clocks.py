@@ -73,6 +73,10 @@ Connect = Callable[..., AbstractContextManager[User]]
 numbers = count(1)
 
 
+SLOW = 100.0
+"""Seconds for what runs by another clock: each question for the time goes through a library that changes it."""
+
+
 @pytest.fixture
 def user_by(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Connect]:
     """Give what gives a user whose host's clock is wrong."""
@@ -89,6 +93,8 @@ def user_by(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     assert_nothing_left(box)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(250)
 @pytest.mark.parametrize("offset", [HOUR, -HOUR], ids=["ahead", "behind"])
 def test_what_is_said_of_runs_is_by_the_clock_here(user_by: Connect, offset: int) -> None:
     with user_by(offset, CODE) as user:
@@ -98,9 +104,9 @@ def test_what_is_said_of_runs_is_by_the_clock_here(user_by: Connect, offset: int
 def see_all_by_the_clock_here(user: User) -> None:
     before = time.time()
     first = user("run", "work.py:nothing", "--on", user.host, "--detach").split()[0]
-    user.until(lambda runs: runs[0]["state"] == "finished")
+    user.until(lambda runs: runs[0]["state"] == "finished", SLOW)
     second = user("run", "work.py:wait", "--on", user.host, "--detach").split()[0]
-    user.until(lambda runs: runs[0]["state"] == "running")
+    user.until(lambda runs: runs[0]["state"] == "running", SLOW)
     shown = next(line for line in user("runs").splitlines() if second[-8:] in line)
     assert NEWS.search(user.told)
     assert " min" not in shown  # how long it has been running
@@ -120,12 +126,12 @@ def see_all_by_the_clock_here(user: User) -> None:
     # How long ago the host was left and found again, and since when its processes live.
     spans = re.findall(r"(?:there|connected) since ([0-9:]+) \((\d+) s\)", told)
     assert len(spans) == 3
-    assert all(int(seconds) <= left - before + 5 for _, seconds in spans)
+    assert all(int(seconds) <= left - before + 60 for _, seconds in spans)  # and not an hour
     assert before - 10 <= json.loads(user("ps", user.host, "--json"))["since"] <= left
     for _ in range(2):
         assert not NEWS.search(user("connect", user.host))
     third = user("run", "work.py:nothing", "--on", user.host, "--detach").split()[0]
-    user.until(lambda runs: runs[0]["state"] == "finished")
+    user.until(lambda runs: runs[0]["state"] == "finished", SLOW)
     after = time.time()
     assert NEWS.search(user("connect", user.host))
 
@@ -148,7 +154,7 @@ def test_corrections_are_by_the_clock_here(user_by: Connect, lab: Lab) -> None:
     python = str(lab.environment(*same_as_here([*PACKAGES, "pydantic", "platformdirs", "PyYAML"])))
     with user_by(HOUR, PROGRAM, python) as user:
         run = user("run", "work.py:converge", "--on", user.host, "--detach").split()[0]
-        user.until(lambda runs: runs[0]["state"] == "finished")
+        user.until(lambda runs: runs[0]["state"] == "finished", SLOW)
         about = json.loads(user("runs", "show", run, "--json"))
         told = [each["told"] for each in about["all_corrections"]]
         assert len(told) == 2

@@ -51,7 +51,7 @@ def install(digest: str, names: Sequence[str], archive: bytes, folder: Path) -> 
         if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
             sys.meta_path.insert(0, _Finder())
         importlib.invalidate_caches()
-        for loaded in [name for name in sys.modules if f"{name}.".startswith(f"{PREFIX}{digest}.")]:
+        for loaded in [name for name in list(sys.modules) if f"{name}.".startswith(f"{PREFIX}{digest}.")]:
             del sys.modules[loaded]  # its files were in a folder that is gone
         package = importlib.import_module(f"{PREFIX}{digest}")
         package.__dict__["names"] = frozenset(names)
