@@ -188,7 +188,8 @@ class _Session(Generic[ProtocolT]):
     def __init__(self, protocol_factory: Callable[[], ProtocolT], reason: Reason) -> None:
         self._factory = protocol_factory
         self._reason = reason
-        self._started = False
+        self._started = self._ended = False
+        self._exit: tuple[int, str | None] | None = None
 
     def connection_made(self, chan: Any) -> None:
         self._channel = chan
@@ -198,6 +199,7 @@ class _Session(Generic[ProtocolT]):
         self.transport = ChannelTransport(self._channel, self.protocol, self._reason)
         self._started = True
         self.transport.start()
+        self._tell_exit()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
         if datatype == asyncssh.EXTENDED_DATA_STDERR:
@@ -206,16 +208,22 @@ class _Session(Generic[ProtocolT]):
             self.transport.receive(data)
 
     def eof_received(self) -> bool:
+        self._ended = True
         self.transport.receive_eof()
         return True  # the transport decides what an end of file means
 
     def exit_status_received(self, status: int) -> None:
-        if self._started:
-            self.transport.receive_exit(status)
+        self._exit = status, None
+        self._tell_exit()
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
-        if self._started:
-            self.transport.receive_exit(-1, signal)
+        self._exit = -1, signal
+        self._tell_exit()
+
+    def _tell_exit(self) -> None:
+        # That of a command that ends at once may come before the session has started.
+        if self._started and self._exit is not None:
+            self.transport.receive_exit(*self._exit)
 
     def pause_writing(self) -> None:
         self.transport.pause_writing()
@@ -224,8 +232,11 @@ class _Session(Generic[ProtocolT]):
         self.transport.resume_writing()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._started:
-            self.transport.lose(exc)
+        if not self._started:
+            return
+        if exc is None and not self._ended:
+            self.eof_received()  # asyncssh forgets an end of file that came together with the close
+        self.transport.lose(exc)
 
 
 class CommandSession(_Session[ProtocolT], asyncssh.SSHClientSession[bytes]):
