@@ -38,11 +38,11 @@ class Typist:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout
 
-    def runs(self) -> list[dict[str, Any]]:
-        """Give all runs, the newest first."""
-        return list(json.loads(self("runs", "list", "--json")))
+    def runs(self, *words: str) -> list[dict[str, Any]]:
+        """List runs, the newest first."""
+        return list(json.loads(self("runs", *words, "--json")))
 
-    def until(self, condition: Callable[[list[dict[str, Any]]], bool]) -> dict[str, Any]:
+    def until(self, condition: Callable[[list[dict[str, Any]]], bool], limit: float = 40) -> dict[str, Any]:
         """Wait until the rows are as they shall be, and give the newest."""
 
         def holds() -> bool:
@@ -50,5 +50,5 @@ class Typist:
                 return condition(self.runs())
             return False
 
-        wait_until(holds, 40, "the rows")
+        wait_until(holds, limit, "the rows")
         return self.runs()[0]
