@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simmate_remote.database.pool import SQLITE_BEGIN
 from simmate_remote.errors import DatabaseNewerError, DatabaseVersionError, Remedy
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def upgrade(engine: Engine) -> tuple[str | None, str | None]:
     """
     known = known_versions()
     # SQLite, too, lets one process at a time do this: others wait instead of failing.
-    with engine.execution_options(sqlite_begin="IMMEDIATE").begin() as connection:
+    with engine.execution_options(**{SQLITE_BEGIN: "IMMEDIATE"}).begin() as connection:
         before = version_of(connection)
         refuse_newer(before, known)
         if known and before != known[-1]:
