@@ -118,10 +118,12 @@ async def test_a_master_that_lets_nobody_in_is_left_alone(tmp_path: Path, master
         config = server.config(ControlPath=masters_path)
         start_master(config)
         try:
+            (users,) = masters(config)
             link = await log_in(config)
             assert not link.report.shared
             await link.close()
-            assert len(masters(config)) == 1
+            # Our own has closed its socket by now, and may need a moment more until its process is gone.
+            assert users in masters(config)
         finally:
             end_master(config)
 
