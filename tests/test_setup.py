@@ -189,7 +189,31 @@ async def test_what_is_not_of_our_making_is_left_alone(box: Box, here: Here) -> 
         await bring(box, here)
     await remove(bare(box), QUIET)
     assert listing(box, "environment") == ["mine"]
+    box.run("cd ~/simmate-remote && mv environment else && ln -s else environment")
+    with pytest.raises(SetupError, match="not of our making"):
+        await bring(box, here)
+    await remove(bare(box), QUIET)
+    assert listing(box, "environment") == ["mine"]
     box.run("rm -r ~/simmate-remote")
+
+
+async def test_a_folder_that_is_not_ours_alone_keeps_what_is_not_ours(box: Box, here: Here) -> None:
+    """``folder: /scratch/me`` of somebody who keeps programs and environments there."""
+    theirs = [
+        "bin/mine", "wheels/mine.whl", "environments/science/bin/python", "pythons/3.9/bin/python", "building/house",
+        "bin/uv-and-me",
+    ]  # fmt: skip
+    words = " ".join(theirs)
+    box.run(f"mkdir ~/shared && cd ~/shared && for each in {words}; do mkdir -p ${{each%/*}} && echo >$each; done")
+    assert not (await remove(bare(box, folder="~/shared"), QUIET)).removed
+    for version in ("1.0", "1.1", "1.2"):
+        here.install("tiny", version)
+        await bring(box, here, folder="~/shared")
+    removed = await remove(bare(box, folder="~/shared"), QUIET)
+    assert {"environment", "environments", "wheels", "bin"} <= set(removed.removed)
+    left = box.run("cd ~/shared && find . -type f").stdout.split()
+    assert sorted(left) == sorted(f"./{each}" for each in theirs)
+    box.run("rm -r ~/shared")
 
 
 async def test_a_named_python_is_taken_and_a_wrong_one_refused(box: Box, here: Here) -> None:

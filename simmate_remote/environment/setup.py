@@ -262,7 +262,15 @@ def _remove(shell: Shell) -> SetupReport:
             detail="\n".join(users[:10] + [f"a keeper runs on {name}" for name in elsewhere]),
         )
     if not answer.value("end"):
-        raise shell.failed("it could not be taken away", answer)
+        raise SetupError(
+            "not all of it could be taken away",
+            host=shell.host,
+            meanwhile=f"this was: {', '.join(answer.values('removed')) or 'nothing'}",
+            remedies=(
+                Remedy(f"simmate-remote setup {shlex.quote(shell.host)} --remove", "goes on, once it is mended"),
+            ),
+            detail=answer.errors[-3000:] or None,
+        )
     removed = answer.values("removed")
     return SetupReport(host=shell.host, changed=bool(removed), removed=removed)
 

@@ -22,7 +22,7 @@ used() { # whether something runs from this environment: here, or on a machine t
 }
 
 # What earlier builds left that were interrupted.
-for left in building/*; do
+for left in building/$hex16_8; do
     [ -d "$left" ] || continue
     builder= pid=
     [ -f "$left/by" ] && read -r builder pid <"$left/by"
@@ -36,8 +36,8 @@ for left in building/*; do
 done
 # The environment that is in place stays, although it is about to be replaced: somebody may just be starting from it.
 current=$(readlink environment 2>/dev/null)
-for old in environments/*; do
-    if [ "$old" != "$current" ] && [ ! -e "building/${old#*/}" ] && ! used "$old"; then
+for old in environments/$hex16_8; do
+    if [ -d "$old" ] && [ "$old" != "$current" ] && [ ! -e "building/${old#*/}" ] && ! used "$old"; then
         rm -rf "$old"
     fi
 done

@@ -19,12 +19,31 @@ find keepers -name '*.json' ! -name "$host.json" -mmin -6 2>/dev/null | {
     [ $others = no ]
 } || used=yes
 [ "${used:-no}" = no ] || exit 0
-for each in environment environments building wheels bin pythons; do
-    if [ -L "$each" ]; then
-        rm -f "$each" && say "removed $each"
-    elif [ -d "$each" ] && [ "$each" != environment ]; then
-        rm -rf "$each" && say "removed $each"
-    fi
+failed=no
+take() { # a folder of ours, and what setup has put into it
+    place=$1
+    shift
+    { [ -d "$place" ] && [ ! -L "$place" ]; } || return 0
+    taken=no
+    for each; do
+        [ -e "$each" ] || [ -L "$each" ] || continue
+        if rm -rf "$each"; then taken=yes; else failed=yes; fi
+    done
+    rmdir "$place" 2>/dev/null && taken=yes
+    [ $taken = no ] || say "removed $place"
+}
+for each in environment environment.[0-9]*; do
+    case $(readlink "$each") in
+    environments/$hex16_8)
+        if rm -f "$each"; then say "removed $each"; else failed=yes; fi
+        ;;
+    esac
 done
+take environments environments/$hex16_8
+take building building/$hex16_8
+take wheels wheels/$hex16
+take bin bin/uv-[0-9]*
+take pythons pythons/cpython-* pythons/.arriving-* pythons/.cache pythons/.lock pythons/.temp pythons/.gitignore
+[ $failed = no ] || exit 1
 cd / && rmdir "$folder" 2>/dev/null
 say "end yes"

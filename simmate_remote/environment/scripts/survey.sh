@@ -73,17 +73,22 @@ for tool in sha256sum dd gzip tar awk sed; do
     command -v "$tool" >/dev/null 2>&1 || say "lacks $tool"
 done
 
-if [ -L "$folder/environment" ]; then
-    now=$(readlink "$folder/environment")
+now=$(readlink "$folder/environment")
+case $now in
+environments/$hex16_8)
     say "environment $now"
     if [ -r "$folder/environment/simmate-remote.list" ]; then
         sed 's/^/made /' "$folder/environment/simmate-remote.list"
     fi
     "$folder/environment/bin/python" -I -c 'import importlib.metadata as m
 for d in m.distributions(): print("has", d.metadata["Name"], d.version)' 2>/dev/null || say "environment-broken yes"
-elif [ -e "$folder/environment" ]; then
-    say "environment-foreign yes"
-fi
+    ;;
+*)
+    if [ -e "$folder/environment" ] || [ -L "$folder/environment" ]; then
+        say "environment-foreign yes"
+    fi
+    ;;
+esac
 for file in "$folder"/bin/uv-*; do
     [ -x "$file" ] && say "uv ${file##*/uv-}"
 done
