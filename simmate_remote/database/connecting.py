@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from simmate_remote.database import crowding
 from simmate_remote.database.configuration import Configuration
 from simmate_remote.database.embedded.place import DATABASE, USER, Place
 from simmate_remote.database.embedded.server import Hold, ensure
@@ -25,6 +26,7 @@ PATIENCE = 60.0
 """Seconds for an embedded server that was killed to recover."""
 
 PAUSE = 0.05
+LONGEST_PAUSE = 1.0
 CONNECT_TIMEOUT = "30"
 
 
@@ -45,10 +47,26 @@ def connect(configuration: Configuration, **options: Any) -> psycopg.Connection[
         raise DatabasePackagesError(f"this Python has no psycopg, which the database needs: {error}") from error
     if configuration.kind == "embedded":
         return _connect_embedded(configuration, options)
-    try:
-        return psycopg.connect(make_conninfo("", **way_of(configuration)), **options)
-    except psycopg.Error as error:
-        raise reason(configuration, error) from error
+    began, pause = time.time(), PAUSE
+    while True:
+        try:
+            return psycopg.connect(make_conninfo("", **way_of(configuration)), **options)
+        except psycopg.Error as error:
+            if not crowding.is_crowded(str(error)):
+                raise reason(configuration, error) from error
+            _wait_for_room(configuration, error, began, pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _wait_for_room(configuration: Configuration, error: psycopg.Error, began: float, pause: float) -> None:
+    """Wait for a moment for a connection that somebody gives back.
+
+    Raises:
+        DatabaseUnreachableError: It was waited for long enough.
+    """
+    if time.time() - began > crowding.PATIENCE:
+        crowding.give_up(configuration.shown, began, str(error).strip())
+    time.sleep(pause)
 
 
 def way_of(configuration: Configuration) -> dict[str, str]:
@@ -79,6 +97,7 @@ def _connect_embedded(configuration: Configuration, options: dict[str, Any]) -> 
     place = Place(configuration.folder)
     hold = Hold(place)
     limit = time.monotonic() + PATIENCE
+    began, pause = time.time(), PAUSE
     while True:
         folder = ensure(place, configuration.lease)
         try:
@@ -92,6 +111,10 @@ def _connect_embedded(configuration: Configuration, options: dict[str, Any]) -> 
                 **options,
             )
         except psycopg.OperationalError as error:
+            if crowding.is_crowded(str(error)):
+                _wait_for_room(configuration, error, began, pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
             # It was killed, or has just been started again and goes through what it had written.
             if time.monotonic() > limit or _is_about_password(error):
                 raise reason(configuration, error) from error

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from simmate_remote.database import crowding
 from simmate_remote.errors import (
     DatabasePackagesError,
     DatabasePasswordError,
@@ -90,6 +91,7 @@ def connect(lent: Lent) -> psycopg.Connection[Any]:
         ) from error
     folder, patience = lent
     began, pause, said = time.time(), FIRST_PAUSE, "no session lends it"
+    crowded: float | None = None
     while True:
         parameters = address(folder)
         if parameters is not None:
@@ -97,22 +99,27 @@ def connect(lent: Lent) -> psycopg.Connection[Any]:
                 return psycopg.connect(connect_timeout=LOOK_AGAIN, **parameters)  # type: ignore[arg-type]
             except psycopg.OperationalError as error:
                 said = str(error).strip()
+                crowded = (crowded or time.time()) if crowding.is_crowded(said) else None
+                if crowded is not None and time.time() - crowded > crowding.PATIENCE_THERE:
+                    crowding.give_up("the one that this host is lent", crowded, said)
                 if not _may_come_back(said):
                     raise _reason(said, began) from error
-                if parameters["host"] != str(folder):
+                if crowded is None and parameters["host"] != str(folder):
                     patience = min(patience, RESTART)  # no session is in between, and a server that is gone is gone
-        if time.time() - began > patience:
+        if crowded is None and time.time() - began > patience:
             raise _reason(said, began)
         time.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)
 
 
 def _may_come_back(said: str) -> bool:
-    """Whether this is how it looks when a session ends, or a server is just being started.
+    """Whether this is how it looks when a session ends, or a server is just being started or has no connection left.
 
     libpq has no code for why a connection failed. What it says itself is English in psycopg's build; a server that
     speaks another language is taken to mean what it says.
     """
+    if crowding.is_crowded(said):
+        return True
     return ("FATAL" not in said and "password" not in said) or "FATAL:  the database system is" in said
 
 

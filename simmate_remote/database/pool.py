@@ -6,9 +6,10 @@ import functools
 import os
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
-from simmate_remote.database import lent
+from simmate_remote.database import crowding, lent
 from simmate_remote.database.lent import Lent
 from simmate_remote.errors import DatabaseFullError, DatabasePackagesError, Remedy
 
@@ -86,9 +87,48 @@ def make_engine(where: Configuration | Lent) -> Engine:
         sqlalchemy.event.listen(made, "begin", _begin_sqlite)
         return made
     creator = functools.partial(_connect, where)
-    made = sqlalchemy.create_engine("postgresql+psycopg://", creator=creator, pool_pre_ping=True)
+    sizes = {"pool_size": crowding.KEPT, "max_overflow": crowding.MORE} if isinstance(where, Lent) else {}
+    made = sqlalchemy.create_engine("postgresql+psycopg://", creator=creator, pool_pre_ping=True, **sizes)
+    if isinstance(where, Lent):
+        _GivesBack(made)
     sqlalchemy.event.listen(made, "handle_error", _say_that_it_is_full)
     return made
+
+
+class _GivesBack:
+    """Closes what a pool keeps when it has not been used for a while: there may be more workers than connections.
+
+    Args:
+        engine: Has the pool.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        import sqlalchemy
+
+        self._engine = engine
+        self._used = 0.0
+        self._timer: threading.Timer | None = None
+        sqlalchemy.event.listen(engine, "checkin", self._keep)
+
+    def _keep(self, *_: Any) -> None:
+        self._used = time.monotonic()
+        # One of the process that this one was forked from does not live here.
+        if self._timer is None or not self._timer.is_alive():
+            self._look_in(crowding.IDLE)
+
+    def _look_in(self, seconds: float) -> None:
+        self._timer = threading.Timer(seconds, self._look)
+        self._timer.name, self._timer.daemon = "database-idle", True
+        self._timer.start()
+
+    def _look(self) -> None:
+        left = self._used + crowding.IDLE - time.monotonic()
+        if left > 0:
+            self._look_in(left)
+            return
+        self._timer = None  # what is given back next begins another one
+        if self._engine.pool.checkedout() <= 0:  # type: ignore[attr-defined]  # it is a QueuePool
+            self._engine.pool.dispose()
 
 
 def _connect(where: Configuration | Lent) -> Any:
