@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,6 +104,46 @@ def test_a_backup_goes_into_a_database_that_has_nothing_yet_whatever_a_person_ha
     upgrade(engine)
     restore(load(), tmp_path / "file")
     assert count(engine, "energies") == 1
+
+
+def test_a_large_backup_is_not_held_in_memory_and_one_cut_short_changes_nothing(
+    engine: sqlalchemy.Engine, place: Place, tmp_path: Path
+) -> None:
+    run(engine, "CREATE TABLE words (word text)", "CREATE TABLE last (word text)")
+    run(engine, "INSERT INTO words SELECT repeat('x', 1000000) FROM generate_series(1, 64)")
+    backup(load(), tmp_path / "file")
+    run(engine, "INSERT INTO last VALUES ('new')")
+    whole = (tmp_path / "file").read_bytes()
+    (tmp_path / "short").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BackupError, match="pg_restore failed") as caught:
+        restore(load(), tmp_path / "short", replace=True)
+    assert "end of file" in (caught.value.detail or "")
+    assert (count(engine, "words"), count(engine, "last")) == (64, 1)
+
+    tracemalloc.start()
+    try:
+        restore(load(), tmp_path / "file", replace=True)
+        assert tracemalloc.get_traced_memory()[1] < 10e6
+    finally:
+        tracemalloc.stop()
+    assert (count(engine, "words"), count(engine, "last")) == (64, 0)
+
+
+def test_what_the_database_refuses_of_a_backup_is_said_and_nothing_of_it_is_kept(
+    engine: sqlalchemy.Engine, place: Place, tmp_path: Path
+) -> None:
+    run(
+        engine,
+        "CREATE TABLE words (word text)",
+        "INSERT INTO words SELECT repeat('x', 1000000) FROM generate_series(1, 9)",
+    )
+    backup(load(), tmp_path / "file")
+    # Another kind of thing of that name, on which the table cannot be dropped.
+    run(engine, "DROP TABLE words", "CREATE VIEW words AS SELECT 1 AS number")
+    with pytest.raises(BackupError, match="psql failed") as caught:
+        restore(load(), tmp_path / "file", replace=True)
+    assert "is not a table" in (caught.value.detail or "")
+    assert count(engine, "words") == 1
 
 
 def test_who_stands_in_the_databases_folder_is_left_alone_and_an_empty_record_hinders_nobody(

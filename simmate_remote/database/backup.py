@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import shlex
+import shutil
 import sqlite3
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 from simmate_remote.database.client_programs import ClientPrograms, client_programs
 from simmate_remote.database.configuration import Configuration
@@ -26,6 +29,12 @@ NEVER_EMPTY = (VERSION_TABLE, f"{OURS}transitions")
 """Tables that have rows from the begin."""
 
 PATIENCE = "SET lock_timeout = '30s';"
+
+INSTEAD = {b"SET transaction_timeout = 0;\n": b"", b"SET lock_timeout = 0;\n": f"{PATIENCE}\n".encode()}
+"""What older servers do not know, and what would let a restore wait for ever for somebody's open transaction."""
+
+HEAD = 40
+"""Lines of a backup's statements that such settings are among."""
 
 
 def backup(configuration: Configuration, path: Path, *, overwrite: bool = False) -> int:
@@ -126,36 +135,84 @@ def _restore_postgres(client: ClientPrograms, path: Path, replace: bool) -> None
     ):
         raise _not_empty(path)
     drops = "".join(f"DROP TABLE IF EXISTS {name} CASCADE;\n" for name in tables if name.startswith(f"public.{OURS}"))
-    statements = _run(client, "pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "--file=-", str(path))
-    # What older servers do not know, and what would let this wait for ever for somebody's open transaction.
-    statements = statements.replace("SET transaction_timeout = 0;\n", "", 1)
-    statements = statements.replace("SET lock_timeout = 0;", PATIENCE, 1)
-    _run(
-        client,
-        "psql",
-        "--no-psqlrc",
-        "--single-transaction",
-        "--set=ON_ERROR_STOP=1",
-        "--quiet",
-        f"--dbname={client.address}",
-        given=f"{PATIENCE}\n{drops}{statements}",
-    )
+    _execute(client, path, f"{PATIENCE}\n{drops}")
 
 
-def _run(client: ClientPrograms, program: str, *arguments: str, given: str = "") -> str:
+def _execute(client: ClientPrograms, path: Path, first: str) -> None:
+    """Execute a backup's statements in one transaction, as they are read: they may be more than memory has room for."""
+    reading = ["pg_restore", "--clean", "--if-exists", "--no-owner", "--no-acl", "--file=-", str(path)]
+    writing = ["psql", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1", "--quiet"]
+    with contextlib.ExitStack() as stack:
+        reader = stack.enter_context(_Program(client, reading, stdout=subprocess.PIPE))
+        writer = stack.enter_context(_Program(client, [*writing, f"--dbname={client.address}"], stdin=subprocess.PIPE))
+        statements, taken = reader.process.stdout, writer.process.stdin
+        assert statements is not None
+        assert taken is not None
+        with contextlib.suppress(BrokenPipeError):  # its error is said below
+            taken.write(first.encode())
+            for line in itertools.islice(statements, HEAD):
+                taken.write(INSTEAD.get(line, line))
+            shutil.copyfileobj(statements, taken)
+            # Nothing is kept before it is told that this is the end, which it is not where the reader has failed.
+            reader.check()
+            taken.close()
+        writer.check()
+
+
+class _Program:
+    """One of Postgres' programs; it is ended with the block, if it has not ended by then."""
+
+    def __init__(
+        self, client: ClientPrograms, command: list[str], *, stdin: int | None = None, stdout: int = subprocess.DEVNULL
+    ) -> None:
+        self._name = command[0]
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the block
+        self.process = subprocess.Popen(
+            [client.folder / self._name, *command[1:]],
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=stdout,
+            stderr=self._said,
+            env=client.environment,
+        )
+
+    def check(self) -> None:
+        """Wait for its end.
+
+        Raises:
+            BackupError: It failed.
+        """
+        if self.process.wait() != 0:
+            self._said.seek(0)
+            raise _failed(self._name, self._said.read().decode(errors="replace"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self._said):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+
+
+def _run(client: ClientPrograms, program: str, *arguments: str) -> str:
     done = subprocess.run(
         [client.folder / program, *arguments],
-        input=given,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         env=client.environment,
         check=False,
     )
     if done.returncode != 0:
-        raise BackupError(
-            f"{program} failed", meanwhile="the database is as it was", detail=done.stderr.strip()[-2000:] or None
-        )
+        raise _failed(program, done.stderr)
     return done.stdout
+
+
+def _failed(program: str, said: str) -> BackupError:
+    return BackupError(f"{program} failed", meanwhile="the database is as it was", detail=said.strip()[-2000:] or None)
 
 
 # SQLite
