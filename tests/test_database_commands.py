@@ -19,6 +19,7 @@ from sqlalchemy import text
 from simmate_remote import database
 from simmate_remote.cli.app import main
 from simmate_remote.database import schema
+from simmate_remote.database.configuration import load
 from simmate_remote.database.url import find_password, parameters_of
 from simmate_remote.errors import (
     DatabaseConfigurationError,
@@ -176,6 +177,7 @@ def test_another_program_keeps_the_server_running(terminal: Terminal, user_folde
         ("mysql://me@db/runs", "mysql://… is no database"),
         ("runs.db", "a text without :// is no database"),
         ("sqlite://", "SQLite needs a file"),
+        ("sqlite:///runs.db", "needs the whole path of its file.* it would be sqlite:////.*/runs.db"),
         ("postgresql://me:geheim@db:many/runs", "the host or the port of the URL cannot be understood"),
         ("postgresql://me:geheim@db/runs?no_such_option=1", "cannot be understood"),
     ],
@@ -185,6 +187,11 @@ def test_a_wrong_url_is_said_and_no_password_with_it(given: str, said: str, monk
     with pytest.raises(DatabaseConfigurationError, match=said) as caught:
         database.engine.connect()
     assert "geheim" not in str(caught.value)
+
+
+def test_a_home_folder_is_the_same_everywhere(user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIMMATE_REMOTE_DATABASE", "sqlite:///~/runs.db")
+    assert load().url == f"{user_folders}/home/runs.db"
 
 
 @pytest.mark.parametrize(

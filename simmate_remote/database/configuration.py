@@ -127,15 +127,21 @@ def _kind_and_url(url: str, source: str) -> tuple[Kind, str]:
         return "embedded", ""
     scheme, separator, rest = url.partition("://")
     if separator and scheme == "sqlite":
-        # As SQLAlchemy has it: three slashes and a relative path, or four and an absolute one.
+        # As SQLAlchemy has it: four slashes and an absolute path. One that is relative would be another file for each
+        # program: a session's process is in the folder /, and this one where a person happens to be.
         path = Path(unquote(rest.removeprefix("/"))).expanduser()
         if not rest.startswith("/") or not path.name or "?" in rest:
             raise _wrong(f"{source}: SQLite needs a file, and nothing else, as in sqlite:////home/me/runs.db")
-        return "sqlite", str(path.absolute())
+        if not path.is_absolute():
+            raise _wrong(
+                f"{source}: SQLite needs the whole path of its file, since {path} is another file in each folder; "
+                f"here it would be sqlite:///{path.absolute()}"
+            )
+        return "sqlite", str(path)
     if not separator or scheme not in POSTGRES:
         shown = f"{scheme}://…" if separator else "a text without ://"
         raise _wrong(
-            f"{source}: {shown} is no database that can be used here: postgresql://USER@SERVER/NAME, or sqlite:///FILE"
+            f"{source}: {shown} is no database that can be used here: postgresql://USER@SERVER/NAME, or sqlite:////FOLDER/FILE"
         )
     url = f"postgresql://{rest}"
     try:
