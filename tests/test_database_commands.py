@@ -180,6 +180,14 @@ def test_another_program_keeps_the_server_running(terminal: Terminal, user_folde
         ("sqlite:///runs.db", "needs the whole path of its file.* it would be sqlite:////.*/runs.db"),
         ("postgresql://me:geheim@db:many/runs", "the host or the port of the URL cannot be understood"),
         ("postgresql://me:geheim@db/runs?no_such_option=1", "cannot be understood"),
+        ("postgresql://me:geheim@one,two/runs", "names several"),
+        ("postgresql://me:geheim@one:1,two:2/runs", "names several"),
+        ("postgresql://me:geheim@/runs?host=one,two", "names several"),
+        ("postgresql://me:geheim@db/runs?service=mine", "service= cannot be used here: write what it stands for"),
+        ("postgresql://me:geheim@db/runs?sslnegotiation=direct", "sslnegotiation=direct cannot be used here"),
+        ("postgresql://me:geheim@db/runs?sslmode=verify_full", "sslmode=verify_full cannot be used here, only disable"),
+        ("postgresql://me:geheim@db/runs?channel_binding=require", "channel_binding=require cannot be used here"),
+        ("postgresql://me:geheim@db/runs?ssl_min_protocol_version=TLSv1", "only TLSv1.2 or TLSv1.3"),
     ],
 )
 def test_a_wrong_url_is_said_and_no_password_with_it(given: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:

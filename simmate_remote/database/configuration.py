@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import platformdirs
 
-from simmate_remote.database.url import without_password
+from simmate_remote.database.url import unsupported, without_password
 from simmate_remote.errors import DatabaseConfigurationError, Remedy
 
 VARIABLE = "SIMMATE_REMOTE_DATABASE"
@@ -145,13 +145,15 @@ def _kind_and_url(url: str, source: str) -> tuple[Kind, str]:
         )
     url = f"postgresql://{rest}"
     try:
-        parts = urlsplit(url)
-        _ = parts.port
+        refused, parts = unsupported(url), urlsplit(url)
+        _ = refused or parts.port
     except ValueError:
         # Its own words may have a part of the password in them.
         raise _wrong(f"{source}: the host or the port of the URL cannot be understood; {ESCAPED}") from None
     if parts.fragment or "#" in url or "@" in parts.path or "@" in parts.query:
         raise _wrong(f"{source}: the URL cannot be understood; {ESCAPED}")
+    if refused:
+        raise _wrong(f"{source}: {refused}")
     return "postgresql", url
 
 

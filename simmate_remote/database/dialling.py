@@ -6,14 +6,13 @@ import asyncio
 import contextlib
 import logging
 import socket
-import ssl
 import struct
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from simmate_remote.database.configuration import Configuration
 from simmate_remote.database.embedded.place import SOCKET, Place
 from simmate_remote.database.embedded.server import Hold, ensure
+from simmate_remote.database.tls import context_of, with_variables
 from simmate_remote.database.url import parameters_of, without_password
 from simmate_remote.errors import DatabaseUnreachableError, SimmateRemoteError
 from simmate_remote.streams.splice import Splice, splice
@@ -135,42 +134,26 @@ Open = Callable[[Callable[[], _Answer]], Awaitable[tuple[asyncio.Transport, _Ans
 
 async def _join(open_connection: Open, parameters: dict[str, str], far: asyncio.Protocol) -> None:
     """Connect a protocol to a server: encrypted, where the server can, or as the URL demands."""
+    parameters = with_variables(parameters)
     mode = parameters.get("sslmode", "prefer")
     transport, answer = await open_connection(_Answer)
     try:
-        if mode not in ("disable", "allow") and not parameters["host"].startswith("/"):
+        if mode != "disable" and not parameters["host"].startswith("/"):
             transport.write(TLS_REQUEST)
             if await answer.byte == b"S":
-                context = _context(parameters, mode)
+                context = context_of(parameters)
                 loop = asyncio.get_running_loop()
                 secure = await loop.start_tls(transport, far, context, server_hostname=parameters["host"])
                 assert secure is not None
                 far.connection_made(secure)
                 return
-            if mode != "prefer":
+            if mode not in ("allow", "prefer"):
                 raise DatabaseUnreachableError(f"the database server speaks no TLS, and sslmode={mode} demands it")
     except BaseException:
         transport.abort()
         raise
     transport.set_protocol(far)
     far.connection_made(transport)
-
-
-def _context(parameters: dict[str, str], mode: str) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    roots = Path(parameters.get("sslrootcert") or "~/.postgresql/root.crt").expanduser()
-    if parameters.get("sslrootcert") != "system" and (roots.exists() or mode.startswith("verify")):
-        context = ssl.create_default_context(cafile=str(roots))
-    elif not mode.startswith("verify"):
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if mode != "verify-full" and parameters.get("sslrootcert") != "system":
-        context.check_hostname = False
-    own = Path(parameters.get("sslcert") or "~/.postgresql/postgresql.crt").expanduser()
-    if own.exists():
-        key = Path(parameters.get("sslkey") or "~/.postgresql/postgresql.key").expanduser()
-        context.load_cert_chain(own, key, parameters.get("sslpassword"))
-    return context
 
 
 async def refuse(reason: str) -> asyncio.Protocol:

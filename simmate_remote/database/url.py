@@ -9,8 +9,47 @@ from urllib.parse import quote, unquote, urlencode, urlsplit, urlunsplit
 
 PORT = "5432"
 SOCKETS = ("/var/run/postgresql", "/run/postgresql", "/tmp")  # noqa: S108 - where servers put their sockets
-TLS = ("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl", "channel_binding", "gssencmode")
+MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+TLS_VERSIONS = {"TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
+"""Those of TLS that can be demanded, and Python's names for them."""
+
+TLS = (
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "sslpassword",
+    "sslcrl",
+    "sslcrldir",
+    "sslcertmode",
+    "sslnegotiation",
+    "sslsni",
+    "sslcompression",
+    "ssl_min_protocol_version",
+    "ssl_max_protocol_version",
+    "channel_binding",
+    "gssencmode",
+)
 """The options that say how a connection over a network is encrypted."""
+
+_ONLY: dict[str, tuple[str, ...]] = {
+    "sslmode": MODES,
+    "sslnegotiation": ("postgres",),
+    "sslsni": ("1",),
+    "sslcertmode": ("allow", "disable"),
+    "ssl_min_protocol_version": tuple(TLS_VERSIONS),
+    "ssl_max_protocol_version": tuple(TLS_VERSIONS),
+    "channel_binding": ("disable", "prefer"),
+    "gssencmode": ("disable", "prefer"),
+}
+"""Options of which we keep only these values, where a connection is made for a worker."""
+
+_NONE = {
+    "service": "write what it stands for into the URL",
+    "servicefile": "write what it stands for into the URL",
+    "requirepeer": "it is about a socket that workers do not see",
+}
+"""Options that we do not keep, and why, or what to do instead."""
 
 SECRET = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 """The options that are not to be shown."""
@@ -27,6 +66,26 @@ def without_password(url: str) -> str:
         parts = parts._replace(netloc=f"{user.partition(':')[0]}:***@{place}")
     options = [(name, "***" if name in SECRET else value) for name, value in _options(url)]
     return urlunsplit(parts._replace(query=urlencode(options, safe="*/", quote_via=quote)))
+
+
+def unsupported(url: str) -> str | None:
+    """Name what libpq would do with a URL, and connections that are made for workers would not; None: nothing.
+
+    What is silently left out of an address could be what its owner relies on.
+    """
+    options = _options(url)
+    places = [urlsplit(url).netloc.rpartition("@")[2], *(value for name, value in options if name in _PLACES)]
+    if any("," in place for place in places):
+        return "a URL names one server, and this one names several"
+    for name, value in options:
+        if name in _NONE:
+            return f"{name}= cannot be used here: {_NONE[name]}"
+        if name in _ONLY and value not in _ONLY[name]:
+            return f"{name}={value} cannot be used here, only {' or '.join(_ONLY[name])}"
+    return None
+
+
+_PLACES = ("host", "hostaddr", "port")
 
 
 def parameters_of(url: str) -> dict[str, str]:
@@ -96,4 +155,5 @@ def _fields(line: str) -> list[str]:
 def _options(url: str) -> list[tuple[str, str]]:
     # As libpq does it: a plus is a plus.
     parts = (part.partition("=") for part in urlsplit(url).query.split("&") if part)
-    return [(unquote(name), unquote(value)) for name, _, value in parts]
+    options = [(unquote(name), unquote(value)) for name, _, value in parts]
+    return [("sslmode", "require") if option == ("ssl", "true") else option for option in options]
