@@ -104,14 +104,19 @@ def _offsets(shell: Shell, parcels: Sequence[Parcel]) -> dict[str, int]:
     return offsets
 
 
-def clear(shell: Shell) -> None:
-    """Take away what was sent and is no part of the environment in place."""
-    shell.run("clear", seconds=SILENCE)
+def clear(shell: Shell, *, full: bool = False) -> None:
+    """Take away what was sent and is no part of the environment in place.
+
+    Args:
+        shell: Runs the script there.
+        full: Whether there is no room for what another setup may be sending, either.
+    """
+    shell.run("clear", seconds=SILENCE, all="yes" if full else "")
 
 
 def disk_full(shell: Shell, said: str) -> SetupError:
     """Say that there is no space, or no quota, once what was sent in vain no longer takes any."""
-    clear(shell)
+    clear(shell, full=True)
     host = shlex.quote(shell.host)
     return HostDiskFullError(
         "the disk there is full, or your quota is used up",

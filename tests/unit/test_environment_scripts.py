@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simmate_remote.environment.shell import Answer
+from tests.hosts import wait_until
 
 SCRIPTS = Path(__file__).parents[2] / "simmate_remote/environment/scripts"
 ENVIRONMENT = "environments/0123456789abcdef-01234567"
@@ -65,3 +67,73 @@ def test_what_cannot_be_taken_away_is_no_success(folder: Path, tmp_path: Path) -
     assert (answer.value("end"), answer.errors) == ("", "not empty\n")
     assert end(start("remove", folder)).lines == ["removed environments", "end yes"]
     assert not folder.exists()
+
+
+def parcel(content: bytes) -> tuple[str, str]:
+    """Give the digest of a wheel, and its place in our folder."""
+    digest = hashlib.sha256(content).hexdigest()
+    return digest, f"wheels/{digest[:16]}/a-1.0-py3-none-any.whl"
+
+
+def begin(process: subprocess.Popen[str], feed: str) -> None:
+    """Give a script a part of what it reads."""
+    assert process.stdin is not None
+    process.stdin.write(feed)
+    process.stdin.flush()
+
+
+def test_two_who_send_the_same_at_once_both_arrive(folder: Path) -> None:
+    content = "0123456789abcdef" * (3 << 16)
+    digest, place = parcel(content.encode())
+    first, second = start("receive", folder), start("receive", folder)
+    for each in (first, second):
+        begin(each, f"0 {len(content)} {digest} {place}\n{content[: 2 << 20]}")
+    arrived = (folder / place).parent
+    wait_until(lambda: sum(each.stat().st_size for each in arrived.glob("*")) == 4 << 20, 20, "both")
+    assert end(first, content[2 << 20 :]).lines == [f"got {place}"]
+    assert end(second, content[2 << 20 :]).lines == [f"got {place}"]
+    assert [each.read_text() == content for each in arrived.iterdir()] == [True]
+
+
+def test_only_one_goes_on_with_what_was_cut_off(folder: Path) -> None:
+    content = "0123456789" * 1000
+    digest, place = parcel(content.encode())
+    asked = f"{digest} {len(content)} {place}\n"
+    beginning = hashlib.sha256(content[:5000].encode()).hexdigest()
+    answer = end(start("receive", folder), f"0 {len(content)} {digest} {place}\n{content[:5000]}")
+    assert answer.lines == [f"wrong {place}"]
+    assert end(start("missing", folder), asked).lines == [f"part 5000 {beginning} {place}"]
+    first, line = start("receive", folder), f"5000 5000 {digest} {place}\n"
+    begin(first, line)
+    wait_until(lambda: not (folder / f"{place}.part").exists(), 20, "taking the beginning")
+    assert end(start("receive", folder), line + content[5000:]).lines == [f"wrong {place}"]
+    assert end(first, content[5000:]).lines == [f"got {place}"]
+    assert end(start("missing", folder), asked).lines == [f"have {place}"]
+
+
+def test_a_setup_that_ends_leaves_what_another_one_sends(folder: Path) -> None:
+    (folder / ENVIRONMENT).mkdir(parents=True)
+    (folder / ENVIRONMENT / "simmate-remote.list").touch()
+    (folder / "environment").symlink_to(ENVIRONMENT)
+    content = "0123456789"
+    digest, place = parcel(content.encode())
+    old, mine = folder / "wheels" / ("0" * 16), folder / "wheels" / ("1" * 16)
+    for each in (old, mine):
+        each.mkdir(parents=True)
+        (each / "a.whl").write_text("")
+        os.utime(each, (0, 0))
+    nothing = hashlib.sha256().hexdigest()
+    assert end(start("missing", folder), f"{nothing} 0 wheels/{mine.name}/a.whl\n").lines == [
+        f"have wheels/{mine.name}/a.whl"
+    ]
+    other = start("receive", folder)
+    begin(other, f"0 {len(content)} {digest} {place}\n")
+    wait_until((folder / place).parent.exists, 20, "receiving")
+    end(start("clear", folder, all=""))
+    assert not old.exists()
+    assert mine.exists()
+    assert end(other, content).lines == [f"got {place}"]
+    assert (folder / place).exists()
+    # Where the disk is full, nothing is spared.
+    end(start("clear", folder, all="yes"))
+    assert not list(folder.glob("wheels/*"))

@@ -9,30 +9,32 @@ take() { # count bytes of stdin, and not one more: head would read ahead
     [ $rest -eq 0 ] || dd bs=$rest count=1 iflag=fullblock 2>/dev/null
 }
 
-finish() { # path, size, sha256
-    if [ "$(sha256sum <"$1.part" | sed 's/ .*//')" != "$3" ]; then
+finish() { # what has arrived, path, size, sha256
+    if [ "$(sha256sum <"$1" | sed 's/ .*//')" != "$4" ]; then
         # Short only if the link was cut: then what has come is right as far as it goes.
-        [ "$(wc -c <"$1.part")" -lt "$2" ] || rm -f "$1.part"
-        say "wrong $1"
+        if [ "$(wc -c <"$1")" -lt "$3" ]; then mv "$1" "$2.part"; else rm -f "$1"; fi
+        say "wrong $2"
         return
     fi
-    case $1 in
+    case $2 in
     bin/*.gz)
-        program=${1%.gz}
-        gzip -dc <"$1.part" >"$program.arriving" && chmod 700 "$program.arriving" &&
-            mv "$program.arriving" "$program" && rm -f "$1.part" && say "got $1" || { say "full yes"; rm -f "$program.arriving"; }
+        gzip -dc <"$1" >"$1.arriving" && chmod 700 "$1.arriving" && mv "$1.arriving" "${2%.gz}" && say "got $2" || say "full yes"
+        rm -f "$1" "$1.arriving"
         ;;
-    *) mv "$1.part" "$1" && say "got $1" ;;
+    *) mv "$1" "$2" && rm -f "$2.part" && say "got $2" ;;
     esac
 }
 
 while read -r offset count sha256 path; do
     mkdir -p "${path%/*}" || exit
-    [ "$offset" -gt 0 ] || : >"$path.part" || exit
-    if ! take "$count" >>"$path.part"; then
+    # Under a name of its own while it arrives: two setups, of two machines of one person, may send the same.
+    arriving=$path.$$
+    trap 'mv "$arriving" "$path.part" 2>/dev/null; exit 1' HUP INT TERM
+    [ "$offset" -gt 0 ] && mv "$path.part" "$arriving" 2>/dev/null || : >"$arriving" || exit
+    if ! take "$count" >>"$arriving"; then
         say "full yes"
         exit 1
     fi
-    finish "$path" $((offset + count)) "$sha256" </dev/null &
+    finish "$arriving" "$path" $((offset + count)) "$sha256" </dev/null &
 done
 wait
