@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,21 @@ def measure(name: str, file: Path, times: int = 1) -> list:
     if times < 2:
         raise ValueError("once is not enough")
     return [len(name) * times, file.name, file.stat().st_size]
+"""
+
+BOXES = """
+from dataclasses import dataclass
+from simmate_remote import workflow
+
+print("boxes are imported")
+
+@dataclass
+class Box:
+    side: int
+
+@workflow
+def make(box: Box, times: int = 2) -> Box:
+    return Box(box.side * times)
 """
 
 
@@ -58,6 +74,34 @@ def test_parameters_of_any_size_can_be_changed(user: Typist) -> None:
     user("runs", "restart", small["id"], "file=large.dat")
     large = user.until(lambda runs: runs[0]["id"] != small["id"] and runs[0]["state"] == "finished")
     assert large["result"] == [200, "large.dat", 3_000_000]
+
+
+def test_a_name_that_the_workflow_does_not_take_is_refused_here(user: Typist) -> None:
+    (user.folder / "small.dat").touch()
+    user("run", "work.py:measure", "name=a", "file=small.dat", "--on", "lab-box", code=1)
+    failed = user.until(lambda runs: runs[0]["state"] == "failed")
+    (user.folder / "work.py").unlink()
+    user("runs", "restart", failed["id"], "time=2", code=1)
+    assert "measure has no parameter 'time'; did you mean times" in user.told
+    assert [run["id"] for run in user.runs()] == [failed["id"]]
+
+
+def test_what_code_of_the_users_own_prints_is_not_in_the_document(
+    user: Typist, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(user.folder))
+    (user.folder / "boxes.py").write_text(BOXES)
+    made = json.loads(user("run", "boxes.py:make", "box={side: 2}", "--on", "lab-box", "--json"))
+    assert made["result"] == {"side": 4}
+    run = user.until(lambda runs: runs[0]["state"] == "finished")["id"]
+    assert json.loads(user("runs", "attach", run, "--json"))["result"] == {"side": 4}
+    assert "boxes are imported" in user.told
+    again = json.loads(user("runs", "restart", run, "box={side: 3}", "--json", code=1))
+    assert "a Box is needed" in again["what"]
+    assert "boxes are imported" in user.told
+    again = json.loads(user("runs", "restart", run, "times=3", "--json"))
+    assert "boxes are imported" in user.told
+    assert user.until(lambda runs: runs[0]["state"] == "finished")["id"] == again["id"]
 
 
 def test_blobs_that_are_gone_are_said_to_be(user: Typist) -> None:

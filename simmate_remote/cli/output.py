@@ -90,6 +90,15 @@ def _show(human: Human) -> None:
         out.print(human)
 
 
+def only_the_document(as_json: bool) -> contextlib.AbstractContextManager[object]:
+    """Keep stdout for the one document for the time of a block, whatever code of the user's prints in it.
+
+    Args:
+        as_json: Whether ``--json`` was given.
+    """
+    return contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+
+
 def note(text: str) -> None:
     """Tell a person something on stderr that is no part of the result."""
     err.print(safe(text), soft_wrap=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +10,18 @@ import typer
 from rich.pretty import pretty_repr
 
 from simmate_remote.cli.connection import connected
-from simmate_remote.cli.output import JsonOption, emit, emit_line, err, note, out, plain, safe, warnings_as_notes
+from simmate_remote.cli.output import (
+    JsonOption,
+    emit,
+    emit_line,
+    err,
+    note,
+    only_the_document,
+    out,
+    plain,
+    safe,
+    warnings_as_notes,
+)
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run_many import run_many
 from simmate_remote.errors import CodeDiffersWarning, SimmateRemoteError, error_to_dict
@@ -69,8 +79,7 @@ def run(
     host = None if on in HERE else load_host(on)
     if detach and host is None:
         raise typer.BadParameter("a run can be left to a host only, which --on names", param_hint="--detach")
-    # With --json, stdout is for the one document, whatever the function and its module print.
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+    with only_the_document(as_json):
         target = load_target(function)
         sets = parameter_sets(target, parameters or [], parameters_file)
         place = connected(host, stay=detach) if host else contextlib.nullcontext(HERE[on])

@@ -12,7 +12,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from simmate_remote.cli.output import JsonOption, emit, note, safe, table
+from simmate_remote.cli.output import JsonOption, emit, note, only_the_document, safe, table
 from simmate_remote.errors import Remedy, RunError
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.intents import ask_to_cancel, forget
@@ -36,7 +36,7 @@ def attach(run: RunId, as_json: JsonOption = False) -> None:
     from simmate_remote.workflows.attaching import attach as wait_for
 
     about = _about(run)
-    with _desk(about) as desk, RunProgress(about["workflow"], live=True) as progress:
+    with only_the_document(as_json), _desk(about) as desk, RunProgress(about["workflow"], live=True) as progress:
         spec = Spec.from_bytes(desk.fetch(about["id"], "spec.json"))
         outcome = wait_for(desk, spec, about["folder"], progress.tasks, progress)
     show_outcome(outcome, about["workflow"], about["host"], as_json)
@@ -152,7 +152,7 @@ def restart(
 
         restart_here(about, parameters or (), as_json)
         return
-    with _desk(about) as desk:
+    with only_the_document(as_json), _desk(about) as desk:
         again = about["id"]
         if changes:
             again = run_again(desk, Spec.from_bytes(desk.fetch(again, "spec.json")), changes)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.cli.output import note
+from simmate_remote.cli.output import note, only_the_document
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run import show_outcome
 from simmate_remote.errors import Remedy, RunError
@@ -43,7 +42,7 @@ def restart_here(about: dict[str, Any], words: Sequence[str], as_json: bool) -> 
                 Remedy(f"simmate-remote runs restart {shown} NAME=VALUE", "runs it with another value"),
             ),
         )
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+    with only_the_document(as_json):
         again = once_more(RunFolder(Path(about["folder"])).spec(), about["worker"] or "", words)
         place = "in this process" if again.place == "serial" else "on this machine"
         note(f"{again.target.name} runs again {place}, in {again.folder}, as a new run")

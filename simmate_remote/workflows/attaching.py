@@ -20,6 +20,7 @@ from simmate_remote.workflows.files import SentFile, pack_files
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.run_handle import RunHandle
 from simmate_remote.workflows.run_tasks import RunTasks
+from simmate_remote.workflows.signatures import unknown
 from simmate_remote.workflows.specs import packed_parameters, readable, who
 from simmate_remote.workflows.watching import Update
 
@@ -42,7 +43,7 @@ def attach(desk: RunDesk, spec: Spec, folder: str, tasks: RunTasks, on_update: C
         SimmateRemoteError: The desk is gone.
     """
     watch = DeskWatch(desk, [spec.id])
-    handle: RunHandle[Any] = RunHandle(spec.workflow, spec.id, folder, None, watch)
+    handle: RunHandle[Any] = RunHandle(spec.workflow, spec.id, folder, None, watch, spec.payload.get("digest", ""))
     handle.listen(tasks)
     shown: Update | None = None
     while not handle.done():
@@ -66,10 +67,15 @@ def run_again(desk: RunDesk, spec: Spec, changes: Mapping[str, str]) -> str:
         The id of the new run.
 
     Raises:
-        WorkflowError: A value does not serve, or the run's parameters cannot be read here.
+        WorkflowError: A name or a value does not serve, or the run's parameters cannot be read here.
         SimmateRemoteError: The desk is gone.
     """
     payload = dict(spec.payload)
+    # Its code may be on the host alone; what it takes was written down when it was sent there.
+    accepted = payload.get("accepts")
+    for name in changes:
+        if accepted is not None and name not in accepted:
+            raise unknown(spec.workflow, name, accepted)
     large, small = payload.pop("parameters_blob", None), payload.pop("parameters", "")
     packed = desk.blob(large) if large else base64.b64decode(small)
     try:

@@ -34,17 +34,21 @@ class RunHandle(Handle[R]):
         folder: Its folder on the host.
         code: The own code that it runs with.
         watch: Knows how it goes, and others that began with it.
+        digest: That of its own code, where the code itself is not here.
 
     Attributes:
         id: The run's, good for ``simmate-remote runs``.
         folder: Its folder on the host.
     """
 
-    def __init__(self, name: str, run: str, folder: str, code: Bundle | None, watch: DeskWatch) -> None:
+    def __init__(
+        self, name: str, run: str, folder: str, code: Bundle | None, watch: DeskWatch, digest: str = ""
+    ) -> None:
         self.name = name
         self.id = run
         self.folder = folder
         self._code = code
+        self._digest = code.digest if code is not None else digest
         self._watch = watch
         self._began = time.monotonic()
         self._outcome: RunOutcome | None = None
@@ -134,7 +138,7 @@ class RunHandle(Handle[R]):
             return self._failed(ending, error, *common)
         data = self._result(ending)
         try:
-            result = load_answer(data, self._code.digest if self._code else "")
+            result = load_answer(data, self._digest)
         except Exception as error_here:
             raise WorkflowError(
                 "the function has finished, and its result cannot be understood here: "
@@ -163,15 +167,13 @@ class RunHandle(Handle[R]):
     def _failed(
         self, ending: dict[str, Any], error: dict[str, str], attempts: int, worker: str, seconds: float, printed: str
     ) -> RunOutcome:
-        text, digest = error["traceback"], ""
-        if self._code is not None:
-            digest = self._code.digest
-            if ending["place"]:
-                text = self._code.as_known_here(text, ending["place"])
+        text = error["traceback"]
+        if self._code is not None and ending["place"]:
+            text = self._code.as_known_here(text, ending["place"])
         raised: BaseException = RuntimeError(text.strip().splitlines()[-1])
         if error["pickled"]:
             with contextlib.suppress(Exception):  # such as a class of a package that is not installed here
-                raised = load_answer(base64.b64decode(error["pickled"]), digest)
+                raised = load_answer(base64.b64decode(error["pickled"]), self._digest)
         return RunOutcome(None, raised, text, attempts, worker, seconds, printed)
 
     def _of_ours(self, error: dict[str, str]) -> SimmateRemoteError:

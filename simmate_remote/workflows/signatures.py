@@ -56,7 +56,24 @@ def with_defaults(target: Target, values: dict[str, Any]) -> dict[str, Any]:
 def refuse_unknown(target: Target, name: str, accepted: Mapping[str, Any], open_ended: bool) -> None:
     """Raise a WorkflowError for a name that a function does not take."""
     if name not in accepted and not open_ended:
-        raise WorkflowError(f"{target.name} has no parameter {name!r}{_instead(name, accepted)}")
+        raise unknown(target.name, name, accepted)
+
+
+def unknown(workflow: str, name: str, accepted: Iterable[str]) -> WorkflowError:
+    """Give the error that a function does not take a name.
+
+    Args:
+        workflow: What the function is called.
+        name: What it does not take.
+        accepted: What it takes.
+    """
+    return WorkflowError(f"{workflow} has no parameter {name!r}{_instead(name, accepted)}", meanwhile="nothing was run")
+
+
+def accepted_names(target: Target) -> list[str] | None:
+    """Give the names that a function takes; None: any."""
+    accepted, open_ended = signature_of(target)
+    return None if open_ended else list(accepted)
 
 
 def refuse_missing(target: Target, accepted: Mapping[str, inspect.Parameter], values: Mapping[str, Any]) -> None:

@@ -20,6 +20,7 @@ from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.identity import new_id
 from simmate_remote.version import __version__
 from simmate_remote.workflows.pickling import dump
+from simmate_remote.workflows.signatures import accepted_names
 from simmate_remote.workflows.submission import Prepared
 from simmate_remote.workflows.target import Target
 from simmate_remote.workflows.unsendable import find_unsendable
@@ -77,6 +78,7 @@ def spec_of(target: Target, parameters: Mapping[str, Any], prepared: Prepared) -
         "attribute": call.attribute,
         "digest": call.digest,
         "names": list(call.names),
+        "accepts": accepted_names(target),
         **parameters_,
     }
     if code is not None:
