@@ -72,6 +72,13 @@ def test_workflows_are_listed_and_shown(capsys: pytest.CaptureFixture[str]) -> N
     assert as_json(capsys, "workflows", "list", "gone.py", code=1)["error"] == "WorkflowError"
 
 
+def test_what_a_module_prints_is_not_in_the_document(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
+    (folder / "loud.py").write_text(f"print('imported')\n{MODULE}")
+    assert as_json(capsys, "workflows", "show", "loud.py:measure")["version"] == "3"
+    (folder / "louder.py").write_text(f"print('imported')\n{MODULE}")
+    assert as_json(capsys, "workflows", "list", "louder.py")[0]["version"] == "3"
+
+
 def test_a_package_is_listed_with_all_its_modules(capsys: pytest.CaptureFixture[str], folder: Path) -> None:
     package = folder / "flowpackage"
     package.mkdir()

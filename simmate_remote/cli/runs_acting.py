@@ -13,7 +13,14 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from simmate_remote.cli.output import JsonOption, emit, note, only_the_document, safe, table
-from simmate_remote.errors import Remedy, RunError
+from simmate_remote.errors import (
+    InventoryError,
+    Remedy,
+    RunError,
+    SimmateRemoteError,
+    error_from_dict,
+    error_to_dict,
+)
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.intents import ask_to_cancel, forget
 from simmate_remote.runs.listing import HERE, find_run, read_run, shown_id
@@ -103,32 +110,60 @@ def cancel(runs: RunIds, as_json: JsonOption = False) -> None:
 
     If a host cannot be reached it is told as soon as it can be. A run that has ended stays as it is.
     """
-    from simmate_remote.inventory import load_host
-    from simmate_remote.session.cancelling import deliver_to
-
     rows = open_rows()
-    wanted = [read_run(rows, find_run(rows, each)) for each in runs]
-    for about in wanted:
-        _elsewhere(about)
+    several = Several(len(runs))
+    wanted = []
+    for about in [read_run(rows, find_run(rows, each)) for each in runs]:
+        with several.one_of_them():
+            _elsewhere(about)
+            wanted.append(about)
     states: dict[str, str] = ask_to_cancel(rows, [about["id"] for about in wanted], time.time())
     rows.close()
-    for host in {about["host"] for about in wanted if about["id"] not in states}:
-        told = asyncio.run(deliver_to(load_host(host)))
-        states |= told or {}
+    unknown = _tell_hosts({about["host"] for about in wanted if about["id"] not in states}, states)
     for about in wanted:
-        state = states.get(about["id"])
-        if state is None:
+        run, state = shown_id(about["id"]), states.get(about["id"])
+        if about["host"] in unknown and state is None:
+            several.failed = True
+            note(f"{run} cannot be cancelled now: {_since_unknown(unknown[about['host']])}")
+        elif state is None:
             note(
-                f"{about['host']} cannot be reached now; it is told to cancel {shown_id(about['id'])} as soon as it can"
+                f"{about['host']} cannot be reached now; it is told to cancel {run} as soon as it can"
                 f"\n  next:      simmate-remote connect {about['host']}"
             )
         elif about["state"] in ENDED:
-            note(f"{shown_id(about['id'])} was {state} already")
+            note(f"{run} was {state} already")
         elif state == "cancelled":
-            note(f"{shown_id(about['id'])} is cancelled")
+            note(f"{run} is cancelled")
         else:
-            note(f"{shown_id(about['id'])} had {state} before")
+            note(f"{run} had {state} before")
     emit({about["id"]: states.get(about["id"], "to be cancelled") for about in wanted}, as_json=as_json)
+    several.end()
+
+
+def _tell_hosts(hosts: set[str], states: dict[str, str]) -> dict[str, InventoryError]:
+    """Let hosts be told which runs are to be cancelled; what they say of them is added to the states.
+
+    Returns:
+        Why there are hosts among them that the inventory does not know now.
+    """
+    from simmate_remote.inventory import load_host
+    from simmate_remote.session.cancelling import deliver_to
+
+    unknown: dict[str, InventoryError] = {}
+    for name in sorted(hosts):
+        try:
+            host = load_host(name)
+        except InventoryError as error:
+            unknown[name] = error
+        else:
+            told = asyncio.run(deliver_to(host))
+            states |= told or {}
+    return unknown
+
+
+def _since_unknown(error: InventoryError) -> str:
+    meanwhile = "that it is to be is kept here, and the host is told when it is connected again"
+    return str(error_from_dict(error_to_dict(error) | {"meanwhile": meanwhile}))
 
 
 def restart(
@@ -169,22 +204,60 @@ def restart(
 def remove(runs: RunIds, as_json: JsonOption = False) -> None:
     """Remove runs that have ended: their folders, with all files in them, and what is known of them here."""
     removed = []
+    several = Several(len(runs))
     for each in runs:
-        about = _about(each)
-        if about["state"] == "lost":
-            rows = open_rows()
-            forget(rows, about["id"])
-            rows.close()
-        elif about["host"] == HERE:
-            from simmate_remote.cli.runs_here import remove_here
-
-            remove_here(about)
-        else:
-            with _desk(about) as desk:
-                desk.call("remove", id=about["id"])
-        removed.append(about["id"])
-        note(f"{shown_id(about['id'])} is removed")
+        with several.one_of_them():
+            about = _about(each)
+            _remove(about)
+            removed.append(about["id"])
+            note(f"{shown_id(about['id'])} is removed")
     emit(removed, as_json=as_json)
+    several.end()
+
+
+def _remove(about: dict[str, Any]) -> None:
+    if about["state"] == "lost":
+        rows = open_rows()
+        forget(rows, about["id"])
+        rows.close()
+    elif about["host"] == HERE:
+        from simmate_remote.cli.runs_here import remove_here
+
+        remove_here(about)
+    else:
+        with _desk(about) as desk:
+            desk.call("remove", id=about["id"])
+
+
+class Several:
+    """Several runs of one command: what goes wrong with one of them is said, and the others are acted on.
+
+    Args:
+        count: How many there are; of a single one the error is the command's.
+
+    Attributes:
+        failed: Whether something went wrong.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self.failed = False
+
+    @contextlib.contextmanager
+    def one_of_them(self) -> Iterator[None]:
+        """Do something with one of them."""
+        try:
+            yield
+        except SimmateRemoteError as error:
+            if self._count == 1:
+                raise
+            self.failed = True
+            note(str(error))
+
+    def end(self) -> None:
+        """Exit with 1 if something went wrong."""
+        if self.failed:
+            raise typer.Exit(1)
 
 
 def _about(run: str) -> dict[str, Any]:

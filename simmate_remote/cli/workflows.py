@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from simmate_remote.cli.output import JsonOption, emit, note, table
+from simmate_remote.cli.output import JsonOption, emit, note, only_the_document, table
 from simmate_remote.workflows.listing import list_workflows
 from simmate_remote.workflows.signatures import UNKNOWN
 from simmate_remote.workflows.target import load_target
@@ -30,7 +30,8 @@ def list_(
     as_json: JsonOption = False,
 ) -> None:
     """List workflows, with what `simmate-remote run` calls them."""
-    found = list_workflows(place)
+    with only_the_document(as_json):
+        found = list_workflows(place)
     rows = [(each.name, each.version, each.target, each.summary) for each in found]
     emit([each._asdict() for each in found], human=table(("name", "version", "run", ""), rows), as_json=as_json)
     if not found:
@@ -43,7 +44,8 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show what a workflow is for, and its parameters."""
-    target = load_target(name)
+    with only_the_document(as_json):
+        target = load_target(name)
     found = target.function
     version = found.version if isinstance(found, Workflow) else None
     text = inspect.getdoc(found) or ""

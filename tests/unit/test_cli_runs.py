@@ -14,6 +14,8 @@ import pytest
 
 from simmate_remote.cli import output
 from simmate_remote.cli.app import main
+from simmate_remote.database.plain import open_plain
+from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.host.journal import JournalWriter
 from simmate_remote.runs.recording import local_folder
 from tests.unit.run_rows import made
@@ -129,6 +131,49 @@ def test_what_is_wrong_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     assert "more than one run" in ran(capsys, "show", "01900000", code=1)
     assert "neither a time" in ran(capsys, "--since", "yesterday", code=2)
     assert "queued" in ran(capsys, "--state", "dancing", code=2)
+
+
+HOSTS = {"gone": "01900000-0000-7000-8000-0000000000a1", "here-still": "01900000-0000-7000-8000-0000000000a2"}
+
+
+@pytest.fixture
+def on_hosts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give two runs on hosts, one of which has left the inventory."""
+    (tmp_path / "hosts").mkdir()
+    (tmp_path / "hosts/here-still.yaml").write_text("ssh: here-still\n")
+    monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path / "hosts"))
+    plain = open_plain()
+    for host, run in HOSTS.items():
+        collector = Collector(plain, Source(f"journal of {host}", host, host, "/runs"))
+        collector.begin()
+        collector.take(0, 1, [{"run": run, "event": "created", "workflow": "w", "time": 1.0}])
+    plain.close()
+
+
+def test_a_host_that_left_the_inventory_keeps_no_other_from_being_told_to_cancel(
+    on_hosts: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["runs", "cancel", "0001", *HOSTS.values(), "--json"])
+    out, err = capsys.readouterr()
+    assert ended.value.code == 1
+    assert json.loads(out) == dict.fromkeys(HOSTS.values(), "to be cancelled")
+    assert "here-still cannot be reached now; it is told to cancel 000000a2" in err
+    assert "000000a1 cannot be cancelled now: gone: no host of this name" in err
+    assert "the host is told when it is connected again" in err
+    assert "simmate-remote hosts add gone --ssh ADDRESS" in err
+    assert "there is nothing to wait for, or to end" in err
+    assert "cannot be cancelled now" in ran(capsys, "cancel", HOSTS["gone"], code=1)
+
+
+def test_what_cannot_be_removed_keeps_no_other_from_being_removed(
+    on_hosts: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = ran(capsys, "remove", HOSTS["gone"], "0004", code=1)
+    assert "gone: no host of this name" in said
+    assert "00000004 is removed" in said
+    assert IDS[3] not in ran(capsys, "--json")
+    assert '"HostNotFoundError"' in ran(capsys, "remove", HOSTS["gone"], "--json", code=1)
 
 
 def test_a_database_of_a_newer_version_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
