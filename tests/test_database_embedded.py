@@ -16,7 +16,7 @@ import sqlalchemy
 from sqlalchemy import text
 
 from simmate_remote import database
-from simmate_remote.database.embedded.place import SOCKET, Place
+from simmate_remote.database.embedded.place import LONGEST_LOG, SOCKET, Place
 from simmate_remote.errors import DatabaseFullError, DatabaseServerError
 from tests.databases import place_in, server_of, supervisor_of
 from tests.hosts import wait_until
@@ -199,6 +199,21 @@ def test_a_server_that_does_not_start_is_shown_with_its_words(engine: sqlalchemy
     with pytest.raises(DatabaseServerError, match="does not start") as caught:
         count(engine)
     assert "no_such_setting" in str(caught.value)
+
+
+def test_its_log_does_not_grow_without_end_while_it_runs(engine: sqlalchemy.Engine, place: Place) -> None:
+    make_table(engine)
+    with place.log.open("a") as file:
+        file.write(f"{'x' * 99}\n" * (LONGEST_LOG // 100) + "the last before\n" * 10)
+    wait_until(lambda: place.log.stat().st_size < LONGEST_LOG, 20, "a log that begins anew")
+    old = place.log.with_suffix(".old")
+    assert old.read_text().endswith("the last before\n")
+    assert old.stat().st_size <= LONGEST_LOG
+    assert stat.S_IMODE(old.stat().st_mode) == 0o600
+    with pytest.raises(sqlalchemy.exc.ProgrammingError), engine.connect() as connection:
+        connection.execute(text("SELECT no_such_thing"))
+    wait_until(lambda: "no_such_thing" in place.log.read_text(), 10, "what the server says afterwards")
+    assert "\0" not in place.log.read_text()
 
 
 def test_a_folder_that_others_can_enter_is_refused(engine: sqlalchemy.Engine, place: Place) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from simmate_remote.database.pool import SQLITE_BEGIN
-from simmate_remote.errors import DatabaseNewerError, DatabaseVersionError, Remedy
+from simmate_remote.errors import DatabaseNewerError, Remedy
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
@@ -35,23 +35,6 @@ def version_of(connection: Connection) -> str | None:
         return None
     version: str | None = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))  # noqa: S608 - a constant
     return version
-
-
-def check(connection: Connection) -> None:
-    """Check that the tables are what this program expects.
-
-    Raises:
-        DatabaseNewerError: They are of a newer version of this program.
-        DatabaseVersionError: They are older, or not there.
-    """
-    version, known = version_of(connection), known_versions()
-    refuse_newer(version, known)
-    if known and version != known[-1]:
-        what = "has no tables of this program" if version is None else f"has tables of version {version}"
-        raise DatabaseVersionError(
-            f"the database {what}, and version {known[-1]} is needed",
-            remedies=(Remedy("simmate-remote database upgrade", "makes them"),),
-        )
 
 
 def upgrade(engine: Engine) -> tuple[str | None, str | None]:

@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shlex
+import shutil
 import socket
 import stat
 import tempfile
@@ -29,6 +30,9 @@ PATIENCE = 60.0
 """Seconds for another process of ours to start or stop the server."""
 
 STEP = 0.02
+
+LONGEST_LOG = 2**20
+"""Bytes of the log from which on it begins anew; as much is kept of what was before."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +94,22 @@ class Place:
             raise self.wrong(f"{self.folder}, the folder of the database, cannot be made: {error.strerror}") from error
         if found.st_uid != os.geteuid() or found.st_mode & 0o077:
             raise self.wrong(f"{self.folder}, the folder of the database, is not ours alone")
+
+    def shorten_log(self) -> None:
+        """Let the log begin anew if it is long; what was in it is in the file ``log.old`` then.
+
+        Whoever writes to it goes on: it is the same file, and everybody adds to its end.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            if self.log.stat().st_size <= LONGEST_LOG:
+                return
+            # Where there is no space for a copy, it is the more important that it does not go on growing.
+            with contextlib.suppress(OSError):
+                old = os.open(self.log.with_suffix(".old"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with os.fdopen(old, "wb") as copy, self.log.open("rb") as log:
+                    log.seek(-LONGEST_LOG, os.SEEK_END)
+                    shutil.copyfileobj(log, copy)
+            os.truncate(self.log, 0)
 
     def password(self) -> str:
         """Give the password, and make one if there is none yet; the database itself need not have been made."""

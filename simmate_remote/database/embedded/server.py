@@ -11,8 +11,6 @@ from simmate_remote.database.embedded.place import Place, lock, locked
 from simmate_remote.environment.detached import start_detached
 from simmate_remote.errors import error_from_dict
 
-LONGEST_LOG = 2**20
-
 
 class Hold:
     """Somebody uses the server: it is not stopped before this is given back, or this process dies.
@@ -63,8 +61,7 @@ def ensure(place: Place, lease: float) -> Path:
 
 
 def _start(place: Place, lease: float) -> None:
-    if place.log.exists() and place.log.stat().st_size > LONGEST_LOG:
-        place.log.replace(place.log.with_suffix(".old"))
+    place.shorten_log()
     request = {"folder": str(place.folder), "lease": lease}
     _, answer = start_detached("simmate_remote.database.embedded.supervisor", request, place.log)
     if not answer:

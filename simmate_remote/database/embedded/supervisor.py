@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simmate_remote.database.embedded.making import make
-from simmate_remote.database.embedded.place import SOCKET, Place, lock, programs
+from simmate_remote.database.embedded.place import LONGEST_LOG, SOCKET, Place, lock, programs
 from simmate_remote.database.embedded.stepping_down import step_down
 from simmate_remote.errors import SimmateRemoteError, error_to_dict
 
@@ -36,7 +36,6 @@ SOCKETS = "simmate-remote-db-"
 START_TRIES = 3
 START_PAUSE = 0.5
 STOP_TIMEOUT = 30.0
-LONGEST_LOG = 2**20
 TICK = 0.01
 
 
@@ -115,6 +114,8 @@ class Supervisor:
         used = time.monotonic()
         while server.poll() is None and not self._asked_to_end and (sockets / SOCKET).exists():
             self._news.wait(pause)
+            with contextlib.suppress(OSError):
+                place.shorten_log()
             try:
                 alone = lock(place.users, fcntl.LOCK_EX, patience=-1.0)
             except TimeoutError:
