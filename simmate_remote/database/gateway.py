@@ -13,7 +13,7 @@ from typing import cast
 
 from simmate_remote.database.configuration import Configuration
 from simmate_remote.database.dialling import dial
-from simmate_remote.database.embedded.place import SOCKET
+from simmate_remote.database.embedded.place import SOCKET, SOCKETS
 from simmate_remote.errors import SimmateRemoteError
 from simmate_remote.streams.splice import Splice
 
@@ -67,7 +67,7 @@ class _Arriving(asyncio.Protocol):
 @contextlib.contextmanager
 def gateway(configuration: Configuration) -> Iterator[Path]:
     """Give the folder of such a socket for the time of a block: for programs that cannot encrypt by themselves."""
-    with tempfile.TemporaryDirectory(prefix="simmate-remote-db-", dir="/tmp") as folder:  # its owner alone can enter it
+    with tempfile.TemporaryDirectory(prefix=SOCKETS, dir="/tmp") as folder:  # its owner alone can enter it
         path = Path(folder)
         loop = asyncio.new_event_loop()
         ready, over = threading.Event(), asyncio.Event()

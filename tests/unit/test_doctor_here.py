@@ -9,12 +9,14 @@ import resource
 import shutil
 import socket
 import sqlite3
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import asyncssh
 import pytest
 
+from simmate_remote.database.embedded.place import SOCKET
 from simmate_remote.doctor.examine import examine
 from simmate_remote.doctor.finding import Finding, Status
 from simmate_remote.doctor.registry import ORDER
@@ -30,6 +32,9 @@ class Home:
         self.ssh = folder / "home/.ssh"
         patch.setattr("simmate_remote.doctor.checks.here_ssh.local_home", lambda: str(folder / "home"))
         patch.chdir(folder)
+        self.databases = folder / "tmp"
+        self.databases.mkdir()
+        patch.setattr("simmate_remote.doctor.checks.here_leftovers.DATABASES", self.databases)
 
     def key(self, mode: int) -> Path:
         self.ssh.mkdir(mode=0o700, exist_ok=True)
@@ -132,6 +137,19 @@ def a_session_that_was_killed(home: Home) -> None:
         dead.bind(str(runtime_folder() / "lab-box-0123456789.sock"))
 
 
+def folder_of_a_database(home: Home, name: str, age: float = 100.0) -> Path:
+    place = home.databases / f"simmate-remote-db-{name}"
+    place.mkdir()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(place / SOCKET))
+    os.utime(place, (time.time() - age, time.time() - age))
+    return place
+
+
+def a_database_that_was_killed(home: Home) -> None:
+    folder_of_a_database(home, "dead")
+
+
 FAULTS: list[tuple[str, Status, Callable[[Home], None]]] = [
     ("here-ssh", "warning", no_ssh),
     ("here-ssh", "warning", an_old_ssh),
@@ -151,6 +169,7 @@ FAULTS: list[tuple[str, Status, Callable[[Home], None]]] = [
     ("here-database-disk", "failed", a_database_that_others_can_enter),
     ("here-database-disk", "warning", a_full_disk_under_the_database),
     ("here-leftovers", "warning", a_session_that_was_killed),
+    ("here-leftovers", "warning", a_database_that_was_killed),
 ]
 
 
@@ -184,6 +203,21 @@ async def test_dead_sockets_are_removed_and_living_ones_stay(home: Home) -> None
         assert finding.status == "ok"
         assert finding.fixed is not None
         assert [path.name for path in runtime_folder().glob("*.sock")] == ["alive-0123456789.sock"]
+
+
+async def test_folders_of_dead_databases_are_removed_and_those_of_living_ones_stay(home: Home) -> None:
+    folder_of_a_database(home, "dead")
+    young = folder_of_a_database(home, "young", age=0)
+    living = folder_of_a_database(home, "living")
+    (living / SOCKET).unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(living / SOCKET))
+        server.listen()
+        os.utime(living, (1.0, 1.0))
+        finding = await look("here-leftovers", fix=True)
+    assert finding.status == "ok"
+    assert "simmate-remote-db-dead" in (finding.fixed or "")
+    assert sorted(home.databases.iterdir()) == [living, young]
 
 
 async def test_files_of_ssh_become_ours_alone(home: Home) -> None:

@@ -26,6 +26,9 @@ USER = DATABASE = "simmate"
 SOCKET = ".s.PGSQL.5432"
 """What libpq looks for in the folder that it is given as the server's name."""
 
+SOCKETS = "simmate-remote-db-"
+"""How the name of the socket's folder in /tmp begins; a home folder may be on a file system that has no sockets."""
+
 PATIENCE = 60.0
 """Seconds for another process of ours to start or stop the server."""
 

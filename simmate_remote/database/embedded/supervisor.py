@@ -23,15 +23,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from simmate_remote.database.embedded.making import make
-from simmate_remote.database.embedded.place import LONGEST_LOG, SOCKET, Place, lock, programs
+from simmate_remote.database.embedded.place import LONGEST_LOG, SOCKET, SOCKETS, Place, lock, programs
 from simmate_remote.database.embedded.stepping_down import step_down
 from simmate_remote.errors import SimmateRemoteError, error_to_dict
 
 START_TIMEOUT = 300.0
 """Seconds until the server is ready; after a crash it may have much to write again."""
-
-SOCKETS = "simmate-remote-db-"
-"""How the name of the socket's folder in /tmp begins; a home folder may be on a file system that has no sockets."""
 
 START_TRIES = 3
 START_PAUSE = 0.5

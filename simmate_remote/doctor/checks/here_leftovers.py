@@ -1,4 +1,4 @@
-"""What sessions that were killed left on this machine: sockets, folders of logins, processes that nobody reaches."""
+"""What sessions and databases that were killed left here: sockets, folders, processes that nobody reaches."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+import platformdirs
+
+from simmate_remote.database.embedded.place import SOCKET, SOCKETS
 from simmate_remote.doctor.check import Check, Stage
 from simmate_remote.doctor.examination import Examination
 from simmate_remote.doctor.finding import Finding
@@ -22,12 +26,16 @@ from simmate_remote.inventory.runtime_folder import runtime_folder
 from simmate_remote.session.paths import all_sockets
 
 SESSION = b"simmate_remote.session"
+DATABASES = Path("/tmp")  # noqa: S108 - where their folders are made, with mode 0700
+YOUNG = 60.0
+"""Seconds during which a folder may belong to a server that has not got further yet."""
+
 ENDING = 8.0
 """Seconds that a session gets to end."""
 
 
 class HereLeftovers(Check):
-    """What sessions that were killed left: dead sockets, folders of logins, processes that nobody can reach."""
+    """What sessions and databases that were killed left: dead sockets, folders, processes that nobody can reach."""
 
     name = "here-leftovers"
     title = "what old sessions left"
@@ -52,18 +60,20 @@ class HereLeftovers(Check):
 
 def _look() -> Finding:
     sockets = [path for path in [*all_sockets(), *_errand_sockets()] if not _answers(path)]
-    folders = _folders_of_dead_logins()
+    folders, databases = _folders_of_dead_logins(), _folders_of_dead_databases()
     processes = _unreachable_sessions()
     data: dict[str, Any] = {
         "sockets": [str(path) for path in sockets],
-        "folders": [str(path) for path in folders],
+        "folders": [str(path) for path in [*folders, *databases]],
         "processes": processes,
     }
     wrong = []
     if sockets:
         wrong.append(f"sockets on which nobody listens: {', '.join(path.name for path in sockets)}")
     if folders:
-        wrong.append(f"folders of logins that ended: {', '.join(data['folders'])}")
+        wrong.append(f"folders of logins that ended: {', '.join(map(str, folders))}")
+    if databases:
+        wrong.append(f"folders of databases that ended: {', '.join(map(str, databases))}")
     if processes:
         wrong.append(f"session processes that nobody can reach: {', '.join(map(str, processes))}")
     if wrong:
@@ -112,6 +122,24 @@ def _folders_of_dead_logins() -> list[Path]:
             continue
         finally:
             os.close(descriptor)
+    return found
+
+
+def _folders_of_dead_databases() -> list[Path]:
+    """Find the folders of databases' sockets in which nobody listens any more."""
+    owners = {os.getuid()}
+    with contextlib.suppress(OSError):
+        # Root's may have been given to another account.
+        owners.add((platformdirs.user_data_path("simmate-remote") / "database" / "data").stat().st_uid)
+    found = []
+    for path in sorted(DATABASES.glob(f"{SOCKETS}*")):
+        try:
+            state = path.lstat()
+        except OSError:
+            continue  # it went meanwhile
+        old = time.time() - state.st_mtime > YOUNG
+        if stat.S_ISDIR(state.st_mode) and state.st_uid in owners and old and not _answers(path / SOCKET):
+            found.append(path)
     return found
 
 
