@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -193,3 +196,52 @@ def test_a_file_system_with_coarse_times_is_understood(unit: int, tmp_path: Path
     assert copy(tmp_path / "file", to=tmp_path / "target").sender.unchanged == 1
     os.utime(tmp_path / "target/file", ns=(0, (1_600_000_000_123_456_789 // unit - 1) * unit))
     assert copy(tmp_path / "file", to=tmp_path / "target").sender.files == 1
+
+
+def test_times_that_only_some_file_systems_know(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    (source / "late").touch()
+    (source / "link").symlink_to("late")
+    year_2400 = 13_569_465_600
+    for path in (source / "late", source / "link", source):
+        os.utime(path, (year_2400, year_2400), follow_symlinks=False)
+    assert os.stat(source).st_mtime == year_2400
+    assert not failures(copy(source, to=target))
+    assert copy(source, to=target).receiver.unchanged == 1
+
+
+def test_folders_in_folders_may_be_many(tmp_path: Path) -> None:
+    depth = sys.getrecursionlimit() + 200
+    made, target = tmp_path / "made", tmp_path / "target"
+    for place in (made, target):
+        place.mkdir()
+    way = os.open(made, os.O_RDONLY)
+    for _ in range(depth):
+        os.mkdir("d", dir_fd=way)
+        below = os.open("d", os.O_RDONLY, dir_fd=way)
+        os.close(way)
+        way = below
+    os.close(way)
+    try:
+        copied = copy(f"{made}/.", to=target)
+        assert not failures(copied)
+        assert copied.receiver.folders == depth
+    finally:
+        # shutil's own way to remove a tree goes no deeper than calls may be nested.
+        subprocess.run(["rm", "-r", str(made), str(target)], check=True)
+
+
+def test_a_link_that_cannot_have_its_name_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    (source / "link").symlink_to("nowhere")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "rename", refuse)
+    assert [problem.what for problem in failures(copy(source, to=target))] == [
+        "cannot be written: Operation not permitted"
+    ]
+    assert list((target / "source").iterdir()) == []

@@ -6,6 +6,7 @@ it says.
 
 from __future__ import annotations
 
+import os
 import struct
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -21,6 +22,9 @@ PERMISSIONS = 0o777
 
 PARTIAL_PREFIX, PARTIAL_SUFFIX = b".simmate-remote-", b".part"
 """How names of our own unfinished files begin and end; nobody sends them."""
+
+EARLIEST, LATEST = -(2**63), 2**63 - 1
+"""Nanoseconds since the epoch that a time of change can have on its way: the years 1677 to 2262."""
 
 SMALL = 256 * 1024
 """Bytes up to which a file is held in memory until it is complete, and never continued."""
@@ -161,6 +165,11 @@ def unpack_wants(content: memoryview) -> tuple[int, list[Want]]:
         return through, [Want(*each) for each in _WANT.iter_unpack(content[_THROUGH.size :])]
     except struct.error as error:
         raise ProtocolError("what is wanted cannot be read") from error
+
+
+def mtime_of(found: os.stat_result) -> int:
+    """Give when a file's content changed, or the next time that can be told; some file systems know more years."""
+    return max(EARLIEST, min(found.st_mtime_ns, LATEST))
 
 
 def is_partial(name: bytes) -> bool:

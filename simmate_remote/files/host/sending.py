@@ -24,6 +24,7 @@ from simmate_remote.files.host.entries import (
     SMALL,
     Begin,
     Want,
+    mtime_of,
     unpack_wants,
 )
 from simmate_remote.files.host.frames import MAX_CONTENT, FrameReader, FrameWriter, Kind
@@ -184,7 +185,7 @@ class Sender:
     def _send_content(self, want: Want, path: bytes, file: int, before: os.stat_result) -> None:
         size = before.st_size
         offset = want.offset if want.offset and want.offset <= size and self._is_same(file, want) else 0
-        head = Begin(want.number, offset, size, before.st_mtime_ns, before.st_mode & PERMISSIONS)
+        head = Begin(want.number, offset, size, mtime_of(before), before.st_mode & PERMISSIONS)
         self._writer.add(Kind.BEGIN, head.packed())
         if self._dry_run:
             if offset < size or not want.offset:

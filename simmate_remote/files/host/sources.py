@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from simmate_remote.errors import SourceError
-from simmate_remote.files.host.entries import FILE, FOLDER, LINK, PERMISSIONS, Entry, is_partial
+from simmate_remote.files.host.entries import FILE, FOLDER, LINK, PERMISSIONS, Entry, is_partial, mtime_of
 from simmate_remote.files.host.order import Problem, shown
 
 _SPECIAL = {
@@ -125,15 +125,15 @@ class Walk:
 
     def _look(self, path: bytes, name: bytes, parent: int, found: os.stat_result) -> Listed | None:
         kind = stat.S_IFMT(found.st_mode)
-        mode = found.st_mode & PERMISSIONS
+        mode, mtime = found.st_mode & PERMISSIONS, mtime_of(found)
         if kind == stat.S_IFREG:
-            return Listed(Entry(FILE, mode, parent, found.st_mtime_ns, found.st_size, name, _NO_LINK), path)
+            return Listed(Entry(FILE, mode, parent, mtime, found.st_size, name, _NO_LINK), path)
         if kind == stat.S_IFDIR:
             self._folders += 1
             self._waiting.append((path, self._folders))
-            return Listed(Entry(FOLDER, mode, parent, found.st_mtime_ns, 0, name, _NO_LINK), path)
+            return Listed(Entry(FOLDER, mode, parent, mtime, 0, name, _NO_LINK), path)
         if kind == stat.S_IFLNK:
-            return Listed(Entry(LINK, 0, parent, found.st_mtime_ns, 0, name, os.readlink(path)), path)
+            return Listed(Entry(LINK, 0, parent, mtime, 0, name, os.readlink(path)), path)
         self._report(Problem(shown(path), f"{_SPECIAL.get(kind, 'something unknown')} is not copied", failed=False))
         return None
 

@@ -104,11 +104,16 @@ class Tree:
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
-        folder = self._folders[number]
-        descriptor = os.open(folder.name, _FOLDER | os.O_NOFOLLOW, dir_fd=self.fd(folder.parent))
-        self._open[number] = descriptor
-        if len(self._open) > OPEN_FOLDERS:
-            os.close(self._open.popitem(last=False)[1])
+        # Down from the next folder that is open: there may be more of them than calls may be nested.
+        way = [number]
+        while (above := self._folders[way[-1]].parent) and above not in self._open:
+            way.append(above)
+        descriptor = self._open[above] if above else self._root
+        for each in reversed(way):
+            descriptor = os.open(self._folders[each].name, _FOLDER | os.O_NOFOLLOW, dir_fd=descriptor)
+            self._open[each] = descriptor
+            if len(self._open) > OPEN_FOLDERS:
+                os.close(self._open.popitem(last=False)[1])
         return descriptor
 
     def stat(self, number: int, name: bytes) -> os.stat_result | None:
@@ -150,8 +155,12 @@ class Tree:
             folder = self.fd(entry.parent)
             name = passing_name()
             os.symlink(entry.link, name, dir_fd=folder)
-            os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
-            os.rename(name, entry.name, src_dir_fd=folder, dst_dir_fd=folder)
+            try:
+                os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+                os.rename(name, entry.name, src_dir_fd=folder, dst_dir_fd=folder)
+            except BaseException:
+                os.unlink(name, dir_fd=folder)
+                raise
         return True
 
     def path(self, number: int, name: bytes) -> str:
