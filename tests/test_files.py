@@ -151,8 +151,10 @@ async def test_a_lost_login_is_said_and_the_next_one_goes_on(
 
     if direction == "pull":
         await push(host, large)
-    with pytest.raises(TransferBrokenError, match=r"the connection ended(.*\n)*.*goes on from there"):
+    with pytest.raises(TransferBrokenError, match=r"the connection ended(.*\n)*.*goes on from there") as caught:
         await copy(Once(LARGE // 4, box.cut))
+    again = f"simmate-remote push {host.name} {large}" if direction == "push" else f"pull {host.name} --to {back} large"
+    assert again in str(caught.value)
     assert b"large" not in snapshot(back)
     wait_until(lambda: not box.processes(), 20, "what ran there has ended")
     rest = await copy()
@@ -166,8 +168,10 @@ async def test_what_is_wrong_there_is_said_with_what_to_do(box: Box, tree: Path,
     host = host_of(box)
     with pytest.raises(SourceError, match=r"lab-box: nothing of this is there: no\*thing"):
         await pull(host, "no*thing", to=tmp_path)
-    with pytest.raises(SourceError, match=r"^nothing of this is there"):
+    before = box.logins()
+    with pytest.raises(SourceError, match=r"^nothing of this is there(.*\n)*.*ls -l"):
         await push(host, tmp_path / "missing")
+    assert box.logins() == before
     with pytest.raises(
         TargetFolderError, match=r"lab-box: the folder /proc/none cannot be used(.*\n)*.*ls -ld /proc/none"
     ):

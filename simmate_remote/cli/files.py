@@ -13,7 +13,7 @@ from simmate_remote.cli.output import JsonOption, emit, note, out, safe
 from simmate_remote.cli.sessions import HostName
 from simmate_remote.cli.steps import Steps
 from simmate_remote.files.host.order import Order
-from simmate_remote.files.transfer import Outcome, transfer
+from simmate_remote.files.transfer import USUAL_TO, Outcome, transfer
 from simmate_remote.inventory import load_host
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", "-n", help="Only say what would be copied.")]
@@ -25,7 +25,7 @@ ChecksumOption = Annotated[
 def push(
     host: HostName,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders here.")],
-    to: Annotated[str, typer.Option(metavar="FOLDER", help="The folder there that they go into.")] = "~",
+    to: Annotated[str, typer.Option(metavar="FOLDER", help="The folder there that they go into.")] = USUAL_TO["push"],
     dry_run: DryRunOption = False,
     checksum: ChecksumOption = False,
     as_json: JsonOption = False,
@@ -44,7 +44,7 @@ def push(
 def pull(
     host: HostName,
     paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders there, from the home on.")],
-    to: Annotated[str, typer.Option(metavar="FOLDER", help="The folder here that they go into.")] = ".",
+    to: Annotated[str, typer.Option(metavar="FOLDER", help="The folder here that they go into.")] = USUAL_TO["pull"],
     dry_run: DryRunOption = False,
     checksum: ChecksumOption = False,
     as_json: JsonOption = False,

@@ -19,9 +19,10 @@ from simmate_remote.errors import (
     TransferBrokenError,
 )
 from simmate_remote.files.connection import NearEnd, blocking_socket, hang_up
-from simmate_remote.files.host.frames import FrameReader, FrameWriter, Kind
+from simmate_remote.files.host.frames import FrameReader, FrameWriter
 from simmate_remote.files.host.order import Order, Tally
-from simmate_remote.files.host.program import take_part
+from simmate_remote.files.host.program import take_part, write_order
+from simmate_remote.files.host.sources import find_sources
 from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask
 from simmate_remote.session.errand import errand
@@ -31,6 +32,9 @@ from simmate_remote.session.paths import owner_of
 MODULE = "simmate_remote.files.host.program"
 TICK = 0.1
 LONGEST_DETAIL = 2000
+
+USUAL_TO = {"push": "~", "pull": "."}
+"""Where it goes if nothing is said."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ async def transfer(
         SimmateRemoteError: The host could not be reached.
     """
     tally = Tally()
+    if order.direction == "push":
+        _find_all(order)
     async with errand(host, MODULE, NearEnd, ask=ask, step=step) as (transport, near):
         began = time.monotonic()
         async with blocking_socket(transport, near) as sock:
@@ -88,10 +94,18 @@ async def transfer(
     return Outcome(order, tally, time.monotonic() - began)
 
 
+def _find_all(order: Order) -> None:
+    """Look for what is to be sent before a login asks for a password in vain."""
+    try:
+        find_sources(order.paths, expand=False, report=lambda _: None)
+    except SourceError as error:
+        error.remedies = (_look_here(error, order),)
+        raise
+
+
 def _take_part(order: Order, sock: socket.socket, tally: Tally) -> None:
     reader, writer = FrameReader(sock.recv_into), FrameWriter(sock.sendmsg)
-    writer.add(Kind.ORDER, order.packed())
-    writer.flush()
+    write_order(order, writer)
     take_part(
         order, "sender" if order.direction == "push" else "receiver", reader, writer, tally, partial(hang_up, sock)
     )
@@ -112,11 +126,13 @@ def _explained(
     if isinstance(error, SimmateRemoteError):
         error.host = host.name
         return error
-    paths, why = shlex.join(order.paths), "with the same options, goes on from there"
+    again, why = _arguments(order), "goes on from there"
+    if len(again) > LONGEST_DETAIL:
+        again, why = "--help", "what was typed before, typed again, goes on from there"
     remedies = [
-        Remedy(f"simmate-remote push {host.name} {paths}", why)
+        Remedy(f"simmate-remote push {shlex.quote(host.name)} {again}", why)
         if order.direction == "push"
-        else Remedy(f"simmate-remote pull {host.name} {paths}", why)
+        else Remedy(f"simmate-remote pull {shlex.quote(host.name)} {again}", why)
     ]
     if transport.get_extra_info("socket") is not None:
         remedies.append(Remedy(f"simmate-remote logs {host.name} --name errands", "has what the other end wrote"))
@@ -131,6 +147,13 @@ def _explained(
         remedies=tuple(remedies),
         detail="\n".join(filter(None, reasons))[-LONGEST_DETAIL:] or None,
     )
+
+
+def _arguments(order: Order) -> str:
+    """Give what asks for the same transfer, after the host's name."""
+    options = [] if order.to == USUAL_TO[order.direction] else ["--to", order.to]
+    options += ["--dry-run"] * order.dry_run + ["--checksum"] * order.checksum
+    return shlex.join([*options, *(["--"] if any(path.startswith("-") for path in order.paths) else []), *order.paths])
 
 
 def _look_here(error: FilesError, order: Order) -> Remedy:

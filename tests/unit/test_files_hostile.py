@@ -8,6 +8,7 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -28,6 +29,7 @@ from simmate_remote.files.host.entries import (
 )
 from simmate_remote.files.host.frames import BUFFER, HEADER, MAX_CONTENT, Bytes, FrameReader, FrameWriter, Kind
 from simmate_remote.files.host.order import Order, Tally, unpack_problem
+from simmate_remote.files.host.program import read_order, write_order
 from simmate_remote.files.host.receiving import Receiver
 from simmate_remote.files.host.sending import Sender
 from simmate_remote.files.host.target import Tree
@@ -199,3 +201,26 @@ def test_what_cannot_be_read_is_a_breach(content: bytes) -> None:
 def test_an_order_comes_out_as_it_went_in() -> None:
     order = Order("pull", (os.fsdecode(b"na\xffme"), "ä b"), "~/x", True, True)
     assert Order.unpacked(memoryview(order.packed())) == order
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+@pytest.mark.parametrize("size", [10, MAX_CONTENT - 200, 3 * MAX_CONTENT])
+def test_an_order_may_name_more_than_a_frame_can_hold(direction: Literal["push", "pull"], size: int) -> None:
+    order = Order(direction, ("x",) * (size // len('"x", ')), "~")
+    # To the byte: what just fills a frame is gone on with by an empty one.
+    padding = "y" * (-len(order.packed()) % MAX_CONTENT)
+    order = order._replace(to="~" + padding) if size > 10 else order
+    written = bytearray()
+
+    def writev(pieces: list[Bytes]) -> int:
+        written.extend(b"".join(pieces))
+        return sum(map(len, pieces))
+
+    write_order(order, FrameWriter(writev))
+    # Who sends knows what by itself.
+    assert read_order(reader_of(bytes(written))) == (order if direction == "pull" else order._replace(paths=()))
+
+
+def test_what_comes_before_an_order_is_a_breach() -> None:
+    with pytest.raises(ProtocolError, match="begins with an order"):
+        read_order(reader_of(frame(Kind.LISTED)))

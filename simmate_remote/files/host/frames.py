@@ -25,7 +25,7 @@ class Kind(IntEnum):
     """What a frame says."""
 
     ORDER = 1
-    """The near end: what to do; JSON."""
+    """The near end: what to do; JSON. One that is as long as a frame can be is gone on with by the next one."""
     ENTRIES = 2
     """The sender: what there is."""
     LISTED = 3

@@ -34,7 +34,7 @@ class Order(NamedTuple):
     checksum: bool = False
 
     def packed(self) -> bytes:
-        """Write it down; names that are not UTF-8 survive."""
+        """Write it down; names that are not UTF-8 survive, and there may be a hundred thousand of them."""
         return json.dumps(self._asdict()).encode()
 
     @classmethod

@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-from simmate_remote.errors import FilesError, SimmateRemoteError, TargetFolderError, error_to_dict
-from simmate_remote.files.host.frames import FrameReader, FrameWriter, Kind
+from simmate_remote.errors import FilesError, ProtocolError, SimmateRemoteError, TargetFolderError, error_to_dict
+from simmate_remote.files.host.frames import MAX_CONTENT, FrameReader, FrameWriter, Kind
 from simmate_remote.files.host.order import Order, Tally
 from simmate_remote.files.host.receiving import Receiver
 from simmate_remote.files.host.sending import Sender
@@ -51,21 +51,56 @@ def take_part(
     sender.run(iter(Walk(sources, sender.report)))
 
 
+def write_order(order: Order, writer: FrameWriter) -> None:
+    """Tell the other end what to do.
+
+    Args:
+        order: All of it; what is sent is named only to who sends it.
+        writer: Frames to the other end.
+    """
+    packed = (order._replace(paths=()) if order.direction == "push" else order).packed()
+    for position in range(0, len(packed) + 1, MAX_CONTENT):
+        writer.add(Kind.ORDER, packed[position : position + MAX_CONTENT])
+    writer.flush()
+
+
+def read_order(reader: FrameReader) -> Order:
+    """Hear what is to be done.
+
+    Args:
+        reader: Frames from the near end.
+
+    Raises:
+        ProtocolError: It is none.
+        EOFError: The near end went away.
+    """
+    packed = bytearray()
+    while True:
+        kind, content = reader.next()
+        if kind is not Kind.ORDER:
+            raise ProtocolError(f"the near end begins with an order, and not with {kind.name}")
+        packed += content
+        if len(content) < MAX_CONTENT:
+            return Order.unpacked(memoryview(packed))
+
+
 def main() -> None:
     """Serve one transfer."""
     reader, writer = FrameReader(lambda view: os.readv(0, [view])), FrameWriter(lambda pieces: os.writev(1, pieces))
     try:
         try:
-            _, content = reader.next()
-            order = Order.unpacked(content)
+            order = read_order(reader)
             _go_home()
             take_part(order, "receiver" if order.direction == "push" else "sender", reader, writer, Tally())
         except SimmateRemoteError as error:
             _give_up(error, reader, writer)
         except (BrokenPipeError, ConnectionResetError):
             pass
-        except OSError as error:
-            _give_up(FilesError(f"the other side cannot go on: {error}"), reader, writer)
+        except EOFError:
+            raise
+        except Exception as error:  # noqa: BLE001 - it must not end in words among the frames
+            reason = str(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            _give_up(FilesError(f"the other side cannot go on: {reason}"), reader, writer)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass  # the near end went away; what was begun is kept
 

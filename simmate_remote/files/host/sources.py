@@ -69,11 +69,14 @@ def find_sources(paths: Sequence[str], *, expand: bool, report: Callable[[Proble
                 )
     sources = [*found.values(), *contents]
     if not sources:
-        raise SourceError(f"nothing of this is there: {', '.join(paths)}", meanwhile=NOTHING)
+        more = f", and {len(paths) - NAMED:,} more" if len(paths) > NAMED else ""
+        raise SourceError(f"nothing of this is there: {', '.join(paths[:NAMED])}{more}", meanwhile=NOTHING)
     return sources
 
 
 NOTHING = "nothing was copied"
+NAMED = 10
+"""Paths that a message names."""
 
 
 class Walk:
