@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +21,7 @@ from simmate_remote.errors import (
     WheelMissingError,
 )
 from tests.boxes import Box
+from tests.hosts import wait_until
 from tests.setups import Here, bare, bring
 
 QUIET = Feedback(lambda _: None, lambda sent, total: None, None)
@@ -268,3 +271,23 @@ def test_the_command_line_does_it(box: Box, tmp_path: Path) -> None:
     assert command("--only", "toolz", "--check").stdout.startswith("lab-box: equal\n")
     assert "nothing had to be changed" in command("--only", "toolz").stdout
     assert command("--remove").stdout.startswith("lab-box: taken away: environment")
+
+
+async def test_nobody_waits_for_an_index_after_ctrl_c(
+    box: Box, here: Here, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        here.supply.installed[name] = Distribution(name, "1.0", ())
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
+        monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+        monkeypatch.setenv("PIP_CACHE_DIR", str(tmp_path / "cache"))
+        working = asyncio.create_task(bring(box, here))
+        asked, _ = await asyncio.to_thread(silent.accept)
+        with asked:
+            working.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await working
+            # The thread ends, too: it was ended what it waited for, and it tries no other way.
+            await asyncio.to_thread(wait_until, lambda: not here.supply.store.busy.locked(), 10, "the end of pip")
+    assert not list(here.supply.store.folder.glob(".arriving-*"))

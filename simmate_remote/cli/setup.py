@@ -14,7 +14,7 @@ from simmate_remote.environment import setup as environment_setup
 from simmate_remote.environment.local import installed
 from simmate_remote.environment.setup import SetupReport, Supply, Wish
 from simmate_remote.environment.store import WheelStore
-from simmate_remote.errors import SetupError, SimmateRemoteError, error_to_dict
+from simmate_remote.errors import Remedy, SetupError, SimmateRemoteError, error_to_dict
 from simmate_remote.inventory import Host, load_host
 
 
@@ -84,6 +84,13 @@ async def _one(
     except SimmateRemoteError as error:
         error.host = error.host or host.name
         return error
+    except OSError as error:
+        return SetupError(
+            f"something went wrong on this machine: {error}",
+            host=host.name,
+            meanwhile="the environment that was there before, if any, is as it was",
+            remedies=(Remedy("simmate-remote doctor", "looks at disk and folders here"),),
+        )
     finally:
         progress.done(host.name)
 

@@ -7,6 +7,7 @@ import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from packaging.tags import Tag
 from packaging.utils import parse_wheel_filename
@@ -14,7 +15,7 @@ from packaging.utils import parse_wheel_filename
 from simmate_remote.environment import pip
 from simmate_remote.environment.local import Distribution
 from simmate_remote.environment.platform_tags import HostPlatform, local_platform
-from simmate_remote.environment.store import WheelStore
+from simmate_remote.environment.store import WheelStore, file_sha256
 
 KEPT = 30 * 24 * 3600.0
 """Seconds without use after which what was built here is built anew: each edit of a project makes another wheel."""
@@ -75,8 +76,17 @@ def _origin(distribution: Distribution) -> tuple[str, str]:
         what, key = str(source.folder), folder_key(source.folder)
     else:
         what = source.url if source is not None and source.url is not None else distribution.pin
-        key = hashlib.sha256(what.encode()).hexdigest()
+        # A wheel of one's own is often made anew under the name that it had.
+        content = _content_of(what) if what.startswith("file:") else ""
+        key = hashlib.sha256(f"{what}{content}".encode()).hexdigest()
     return what, f"built/{key[:24]}"
+
+
+def _content_of(url: str) -> str:
+    path = Path(unquote(urlsplit(url).path))
+    if not path.is_file():
+        raise pip.PipError(f"it was installed from {path}, which is not there any more")
+    return file_sha256(path)
 
 
 def _standing(distribution: Distribution, platform: HostPlatform, store: WheelStore, shelf: str) -> Path | None:
@@ -91,11 +101,11 @@ def _own_tags() -> list[Tag]:
 def folder_key(folder: Path) -> str:
     """Give a digest of a project's files: those that git would commit, or else all that look like source."""
     digest = hashlib.sha256()
+    # Not whole files at once: what lies in a project need not be source, and may be larger than the memory.
     for path in sorted(_files(folder)):
         if path.is_file():
-            content = path.read_bytes()
-            digest.update(f"{path.relative_to(folder)}\0{path.stat().st_mode & 0o111}\0{len(content)}\0".encode())
-            digest.update(content)
+            name, status = os.fsencode(path.relative_to(folder)), path.stat()
+            digest.update(name + f"\0{status.st_mode & 0o111}\0{file_sha256(path)}\0".encode())
     return digest.hexdigest()
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from packaging.requirements import Requirement
 
+from simmate_remote.environment import programs
 from simmate_remote.environment.platform_tags import HostPlatform
 from simmate_remote.errors import Remedy, SetupError
 
@@ -88,20 +88,12 @@ def _run(words: list[str]) -> None:
             remedies=(Remedy(f"{sys.executable} -m ensurepip", "installs it"),),
         )
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", *words],
-            check=False,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            timeout=TIMEOUT,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise PipError(f"pip {words[0]} had not ended after {TIMEOUT:.0f} s") from error
-    if done.returncode:
-        raise PipError(_reason(done.stdout) or f"pip {words[0]} gave no reason")
+        program = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input"]
+        done = programs.run([*program, *words], TIMEOUT)
+    except TimeoutError as error:
+        raise PipError(f"pip {words[0]}: {error}") from error
+    if done.status:
+        raise PipError(_reason(done.said) or f"pip {words[0]} gave no reason")
 
 
 def _reason(output: str) -> str:

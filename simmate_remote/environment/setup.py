@@ -13,6 +13,7 @@ from simmate_remote.environment.enrolment import enrol
 from simmate_remote.environment.interpreters import install_python, wrong_python
 from simmate_remote.environment.local import Distribution, Wanted, choose
 from simmate_remote.environment.login import Login, log_in
+from simmate_remote.environment.programs import Programs
 from simmate_remote.environment.sending import Progress, disk_full, send
 from simmate_remote.environment.shell import Shell
 from simmate_remote.environment.store import WheelStore
@@ -291,8 +292,11 @@ async def _logged_in(host: Host, feedback: Feedback) -> AsyncIterator[Login]:
 
 
 async def _in_thread(login: Login, work: Callable[[], SetupReport]) -> SetupReport:
+    programs = Programs()
     try:
-        return await asyncio.to_thread(work)
+        return await asyncio.to_thread(programs.serve, work)
     except asyncio.CancelledError:
-        login.break_off()  # what the thread waits for comes to an end
+        # What the thread waits for comes to an end.
+        programs.break_off()
+        login.break_off()
         raise

@@ -6,7 +6,6 @@ import gzip
 import os
 import shutil
 import stat
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from packaging.tags import sys_tags
 from packaging.utils import parse_wheel_filename
 
-from simmate_remote.environment import pip
+from simmate_remote.environment import pip, programs
 from simmate_remote.environment.platform_tags import HostPlatform, local_platform
 from simmate_remote.environment.sending import Parcel
 from simmate_remote.environment.store import WheelStore, file_sha256
@@ -115,18 +114,14 @@ def _fetched(minor: str, platform: HostPlatform, store: WheelStore) -> Path | st
         return "there is no uv here to fetch it with"
     name = f"cpython-{minor}-linux-{platform.machine}-{'musl' if platform.libc == 'musl' else 'gnu'}"
     folder = store.folder / "pythons" / name
-    done = subprocess.run(
-        [str(uv), "--quiet", "--no-config", "python", "install", "--no-bin", "--install-dir", str(folder), name],
-        check=False,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=pip.TIMEOUT,
-    )
+    install = ["--quiet", "--no-config", "python", "install", "--no-bin", "--install-dir", str(folder), name]
+    try:
+        done = programs.run([str(uv), *install], pip.TIMEOUT)
+    except TimeoutError as error:
+        return f"uv python install: {error}"
     found = [path for path in folder.glob("cpython-*") if path.is_dir() and not path.is_symlink()]
     if not found:
-        return done.stdout.strip()[-1000:] or "uv gave no reason"
+        return done.said.strip()[-1000:] or "uv gave no reason"
     newest = max(found)
     packed = folder / f"{newest.name}.tar.gz"
     if not packed.exists():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import hashlib
 import sys
 from collections.abc import Callable, Sequence
@@ -60,7 +61,7 @@ def collect(
             if path is None and each.name not in hopeless:
                 try:
                     path = built_wheel(each, platform, store, step)
-                except pip.PipError as error:
+                except (pip.PipError, OSError) as error:
                     reasons[each.name] = str(error)
             if path is not None:
                 found[each.name] = path
@@ -94,8 +95,11 @@ def _fetch(missing: Sequence[Distribution], platform: HostPlatform, store: Wheel
             store.take(folder)
             return each.name, None
 
+    # Each with what belongs to this thread: the programs that end together.
+    contexts = [contextvars.copy_context() for _ in missing]
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        return {name: reason for name, reason in pool.map(alone, missing) if reason is not None}
+        outcomes = pool.map(lambda context, each: context.run(alone, each), contexts, missing)
+        return {name: reason for name, reason in outcomes if reason is not None}
 
 
 def _resolve(

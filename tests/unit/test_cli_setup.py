@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import json
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from simmate_remote.cli import output, setup_progress
+from simmate_remote.cli.app import main
 from simmate_remote.cli.setup_progress import SetupProgress
 from simmate_remote.cli.setup_report import print_removed, print_setup
+from simmate_remote.environment import setup as environment_setup
 from simmate_remote.environment.setup import SetupReport
+from simmate_remote.inventory import Host
 
 
 def drawn(monkeypatch: pytest.MonkeyPatch, *, terminal: bool) -> str:
@@ -81,3 +87,25 @@ def test_what_was_taken_away(capsys: pytest.CaptureFixture[str]) -> None:
     print_removed(SetupReport("lab", removed=["environment", "bin"]))
     print_removed(SetupReport("lab"))
     assert capsys.readouterr().out == "lab: taken away: environment, bin\nlab: nothing of setup's was there\n"
+
+
+def test_what_goes_wrong_here_for_one_host_stops_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.yaml").write_text("ssh: me@nowhere.example\n")
+    monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    async def make(host: Host, *_: object) -> SetupReport:
+        if host.name == "one":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return SetupReport(host.name)
+
+    monkeypatch.setattr(environment_setup, "set_up", make)
+    with pytest.raises(SystemExit) as ended:
+        main(["setup", "one", "two", "--json"])
+    assert ended.value.code == 1
+    one, two = json.loads(capsys.readouterr().out)
+    assert (one["host"], one["error"], two["host"]) == ("one", "SetupError", "two")
+    assert "No space left on device" in one["what"]

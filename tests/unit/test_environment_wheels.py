@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tarfile
@@ -10,10 +11,11 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from simmate_remote.environment import builds
 from simmate_remote.environment.builds import folder_key
 from simmate_remote.environment.local import Distribution, Source, Wanted
 from simmate_remote.environment.platform_tags import HostPlatform, local_platform
-from simmate_remote.environment.store import WheelStore
+from simmate_remote.environment.store import WheelStore, file_sha256
 from simmate_remote.environment.wheels import collect
 from simmate_remote.errors import WheelMissingError
 from tests.setups import write_wheel
@@ -142,6 +144,45 @@ def test_what_comes_as_source_alone_is_built_once(tmp_path: Path, index: Path, s
     assert steps == ["fetching 1 wheel", "building mine"]
     assert names(installed("mine==1.0"), GLIBC, store, steps) == ["mine-1.0-py3-none-any.whl"]
     assert len(steps) == 2, "the index was asked again for what it does not have"
+
+
+def test_a_wheel_of_ones_own_that_was_made_anew_is_taken(tmp_path: Path, index: Path, store: WheelStore) -> None:
+    folder = tmp_path / "my wheels"
+
+    def digest() -> str:
+        source = Source(url=(folder / "mine-1.0-py3-none-any.whl").as_uri())
+        wanted = Wanted((Distribution("mine", "1.0", (), source),))
+        (wheel,) = collect(wanted, GLIBC, store, host="lab-box", step=lambda _: None)
+        return wheel.sha256
+
+    path = write_wheel(folder, "mine", "1.0", {"mine.py": b"a = 1\n"})
+    first = digest()
+    assert first == file_sha256(path)
+    path = write_wheel(folder, "mine", "1.0", {"mine.py": b"a = 2\n"})
+    assert digest() == file_sha256(path) != first
+    path.unlink()
+    with pytest.raises(WheelMissingError, match=r"installed from .*my wheels/mine-1\.0-py3-none-any\.whl, which is"):
+        digest()
+
+
+def test_a_project_with_a_file_that_cannot_be_read_is_named(
+    tmp_path: Path, index: Path, store: WheelStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distribution = project(tmp_path / "mine", "a = 1\n")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(builds, "file_sha256", refuse)  # we may be root, who may read everything
+    with pytest.raises(WheelMissingError, match=r"cannot be had .*: mine==1\.0(.*\n)*.*Permission denied: .*/mine"):
+        names(Wanted((distribution,)), GLIBC, store)
+
+
+def test_a_project_may_have_names_that_are_no_text(tmp_path: Path) -> None:
+    project(tmp_path / "mine", "a = 1\n")
+    key = folder_key(tmp_path / "mine")
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/mine/\xff.txt")).write_text("x")
+    assert folder_key(tmp_path / "mine") != key
 
 
 def test_a_build_that_fails_says_what_it_said(tmp_path: Path, index: Path, store: WheelStore) -> None:
