@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,40 @@ class Found:
     versions: dict[str, str | None]
 
 
+@dataclass(frozen=True)
+class Called:
+    """A command on the host that waits for our first code.
+
+    Args:
+        transport: Its stdin and stdout.
+        dialogue: What listens to it.
+        nonce: What each of its words begins with.
+    """
+
+    transport: asyncio.Transport
+    dialogue: Dialogue
+    nonce: str
+
+
+async def call(link: Link, *, folder: str, python: str | None) -> Called:
+    """Open the command that finds a Python on a host.
+
+    Args:
+        link: The login.
+        folder: Our folder on the host; ``~`` is the home there.
+        python: An interpreter, or an environment's folder, on the host; None: look for one that fits.
+
+    Raises:
+        ForbiddenByServerError: The server runs no command for us.
+        LinkLostError: The link was lost meanwhile.
+    """
+    nonce = secrets.token_hex(16)
+    transport, dialogue = await link.open_command(
+        shell_command(python, folder, nonce), lambda: Dialogue(link.destination, nonce, python or "python3")
+    )
+    return Called(transport, dialogue, nonce)
+
+
 async def arrive(
     link: Link,
     words: dict[str, Any],
@@ -40,6 +74,7 @@ async def arrive(
     python: str | None,
     distributions: tuple[str, ...] = (),
     check: Callable[[Found], None] = lambda _: None,
+    calling: Awaitable[Called] | None = None,
 ) -> tuple[asyncio.Transport, Dialogue, Found]:
     """Run our first code on a host, and let it have our package.
 
@@ -50,6 +85,7 @@ async def arrive(
         python: An interpreter, or an environment's folder, on the host; None: look for one that fits.
         distributions: Names of the distributions whose versions the host shall tell.
         check: Called with what it told, before anything is started there; may raise.
+        calling: The command for it, if it was begun before.
 
     Returns:
         The command's stdin and stdout, the dialogue that listens to it, and what was found.
@@ -60,17 +96,15 @@ async def arrive(
         KeeperError: Our part there failed; with its own words.
         LinkLostError: The link was lost meanwhile.
     """
-    nonce = secrets.token_hex(16)
     # Neither needs the other.
     reading = asyncio.create_task(asyncio.to_thread(own_package))
-    transport, dialogue = await link.open_command(
-        shell_command(python, folder, nonce), lambda: Dialogue(link.destination, nonce, python or "python3")
-    )
+    called = await (calling or call(link, folder=folder, python=python))
+    transport, dialogue = called.transport, called.dialogue
     try:
         package = await reading
         code = package.content("keeper/host/bootstrap.py")
         request = {
-            "nonce": nonce,
+            "nonce": called.nonce,
             "folder": folder,
             "package": package.name,
             "distributions": distributions,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import shlex
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from simmate_remote.errors import ConversationGoneError, KeeperError, KeeperGoneError, ProtocolError, Remedy
-from simmate_remote.keeper.arrival import Found, arrive
+from simmate_remote.keeper.arrival import Called, Found, arrive
 from simmate_remote.keeper.dialogue import STEP_TIMEOUT
 from simmate_remote.keeper.host.record import Previous
 from simmate_remote.link.base import Link
@@ -75,7 +75,11 @@ class Launched:
 
 
 async def launch(
-    link: Link, conversation: Conversation, request: LaunchRequest, check: Callable[[Found], None]
+    link: Link,
+    conversation: Conversation,
+    request: LaunchRequest,
+    check: Callable[[Found], None],
+    calling: Awaitable[Called] | None = None,
 ) -> Launched:
     """Find or start the keeper on the host, and give the conversation its first carrier.
 
@@ -84,6 +88,7 @@ async def launch(
         conversation: What the carrier shall belong to.
         request: How the keeper is wanted.
         check: Called with what the host's Python told, before anything is started there; may raise.
+        calling: The command for it, if it was begun before.
 
     Raises:
         RemotePythonError: No Python there, or one that is too old.
@@ -107,6 +112,7 @@ async def launch(
         python=request.python,
         distributions=request.distributions,
         check=check,
+        calling=calling,
     )
     try:
         handover = await dialogue.hear("handover")

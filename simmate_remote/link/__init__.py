@@ -53,4 +53,7 @@ def import_kind(kind: Literal["asyncssh", "openssh"]) -> None:
     if kind == "openssh":
         from simmate_remote.link import openssh_link  # noqa: F401
     else:
-        from simmate_remote.link import asyncssh_link  # noqa: F401
+        from simmate_remote.link.libraries import only_installed_libraries
+
+        with only_installed_libraries():
+            from simmate_remote.link import asyncssh_link  # noqa: F401

@@ -160,7 +160,9 @@ class RemoteHost:
 
     async def _reach_keeper(self) -> None:
         assert self.link is not None
-        self.launched = await launch(self.link, self.conversation, self._request(start=True), self._check)
+        self.launched = await launch(
+            self.link, self.conversation, self._request(start=True), self._check, self._first_login.take_call()
+        )
         self.warnings += self.launched.warnings
         handlers: dict[str, Handler] = {
             "process_ended": self._process_ended,

@@ -117,6 +117,7 @@ class Nursery:
         self._caller = caller
         self._children: dict[str, Child] = {}
         self._context: ForkServerContext = multiprocessing.get_context("forkserver")
+        self._ending_bereft: asyncio.Task[None] | None = None
         # A start is work for a processor, and one is the scheduler's. More nannies at once would only delay each other,
         # and somebody waits for the first.
         self._turns = asyncio.Semaphore(max(1, len(os.sched_getaffinity(0)) - 1))
@@ -132,6 +133,7 @@ class Nursery:
             role: ``scheduler`` or ``worker``.
             configuration: What :mod:`simmate_remote.cluster.host.child` expects for this role.
         """
+        await self._without_bereft()
         known = self._children.get(name)
         if known is None:
             here, there = multiprocessing.Pipe()
@@ -210,8 +212,9 @@ class Nursery:
                 await asyncio.wait_for(known.ended.wait(), GRACE)
                 return
 
-    def listing(self) -> list[dict[str, Any]]:
+    async def listing(self) -> list[dict[str, Any]]:
         """Say which children live."""
+        await self._without_bereft()
         return [
             {"name": known.name, "pid": known.process.pid, "since": known.since, **known.ready.result()}
             for known in self._children.values()
@@ -220,9 +223,16 @@ class Nursery:
 
     async def stop_all(self) -> None:
         """End every child, workers first."""
-        names = [name for name in self._children if name != "scheduler"]
-        await asyncio.gather(*(self.stop(name) for name in names))
+        await self._stop_nannies()
         await self.stop("scheduler")
+
+    async def _stop_nannies(self) -> None:
+        await asyncio.gather(*(self.stop(name) for name in list(self._children) if name != "scheduler"))
+
+    async def _without_bereft(self) -> None:
+        """Wait until the nannies of a scheduler that is gone are gone, too: they belong to no other."""
+        if self._ending_bereft is not None:
+            await asyncio.shield(self._ending_bereft)
 
     def _tell_work(self, counts: dict[str, int]) -> None:
         self._caller.tell("event", event="work", **counts)
@@ -235,6 +245,7 @@ class Nursery:
         if known.name == "scheduler":
             # What it had not finished, nobody will.
             self._tell_work({"unfinished": 0})
+            self._ending_bereft = asyncio.create_task(self._stop_nannies())
         if not known.asked_to_end:
             self._caller.tell("event", event="child_ended", name=known.name, code=known.process.exitcode)
 

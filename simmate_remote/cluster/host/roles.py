@@ -21,6 +21,7 @@ from simmate_remote.cluster.host.unfinished import TellUnfinished
 from simmate_remote.cluster.host.unsatisfiable import RefuseUnsatisfiable
 
 LOOPBACK = "127.0.0.1"
+NOT_KNOWN_YET = f"tls://{LOOPBACK}:0"
 
 
 async def start_scheduler(
@@ -79,6 +80,19 @@ class LoggingWorker(QuietWorker):
         super().__init__(*args, **kwargs)
 
 
+class EarlyNanny(Nanny):  # type: ignore[misc]
+    """A nanny that is made before it is known where its scheduler is, since that takes as long as a scheduler does."""
+
+    def belong_to(self, scheduler: str) -> None:
+        """Tell it, before it is started.
+
+        Args:
+            scheduler: Address of the scheduler.
+        """
+        self.scheduler_addr = scheduler
+        self.scheduler = self.rpc(scheduler)
+
+
 async def start_worker(configuration: dict[str, Any], scheduler: Callable[[], str]) -> tuple[Nanny, dict[str, Any]]:
     """Start a nanny and its worker.
 
@@ -88,8 +102,8 @@ async def start_worker(configuration: dict[str, Any], scheduler: Callable[[], st
         scheduler: Waits until its address is known, and gives it.
     """
     security = Security(**configuration["security"])
-    nanny = Nanny(
-        scheduler(),
+    nanny = EarlyNanny(
+        NOT_KNOWN_YET,
         host=LOOPBACK,
         protocol="tls",
         security=security,
@@ -98,5 +112,6 @@ async def start_worker(configuration: dict[str, Any], scheduler: Callable[[], st
         dashboard=False,
         **{name: configuration[name] for name in ("name", "nthreads", "memory_limit", "resources", "local_directory")},
     )
+    nanny.belong_to(scheduler())
     await nanny
     return nanny, {"address": nanny.worker_address, "nanny": nanny.address}
