@@ -120,12 +120,19 @@ def _explanation(hop: Hop, path: Path) -> list[str]:
     ]
 
 
+def _first_line(public: Path) -> str:
+    return next(iter(public.read_text().strip().splitlines()), "")
+
+
 def _key(path: Path) -> tuple[bool, str]:
     """Give the public half of a key, in the form of a line; make the key if there is none."""
     public = Path(f"{path}.pub")
+    if public.is_file() and (line := _first_line(public)):
+        # The private half may be elsewhere: in an agent, on a token. A new key would take its place.
+        if not path.exists():
+            raise ValueError(f"{public} is there, and {path} is not; an agent that has it can log in")
+        return False, line
     if path.exists():
-        if public.is_file():
-            return False, public.read_text().strip().splitlines()[0]
         return False, asyncssh.read_private_key(path).export_public_key().decode().strip()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     key = asyncssh.generate_private_key("ssh-ed25519", comment=f"{getpass.getuser()}@{socket.gethostname()}")

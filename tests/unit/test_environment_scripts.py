@@ -24,13 +24,16 @@ def folder(tmp_path: Path) -> Path:
     return folder
 
 
-def start(name: str, folder: Path, *, tools: Path | None = None, **variables: str) -> subprocess.Popen[str]:
+def start(
+    name: str, folder: Path, /, *, tools: Path | None = None, known: dict[str, str] | None = None, **variables: str
+) -> subprocess.Popen[str]:
     """Start a script as ``Shell`` would.
 
     Args:
         name: The script's.
         folder: Our folder.
         tools: Programs that are found before those of this machine.
+        known: What a start-up file of the account has set.
         variables: What it finds in shell variables.
     """
     given = {**variables, "folder": str(folder), "nonce": "0123"}
@@ -43,7 +46,7 @@ def start(name: str, folder: Path, *, tools: Path | None = None, **variables: st
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={"HOME": str(folder.parent), "PATH": path},
+        env={"HOME": str(folder.parent), "PATH": path, **(known or {})},
     )
 
 
@@ -137,3 +140,23 @@ def test_a_setup_that_ends_leaves_what_another_one_sends(folder: Path) -> None:
     # Where the disk is full, nothing is spared.
     end(start("clear", folder, all="yes"))
     assert not list(folder.glob("wheels/*"))
+
+
+def test_what_an_account_has_set_for_uv_does_not_count(folder: Path) -> None:
+    uv = folder / "bin/uv-1"
+    uv.parent.mkdir()
+    uv.write_text("#!/bin/sh\nenv | grep ^UV_ >&2\nexit 1\n")
+    uv.chmod(0o700)
+    name = ENVIRONMENT.partition("/")[2]
+    known = {"UV_VENV_SEED": "1", "UV_CONSTRAINT": "/x", "UV_CACHE_DIR": "/x", "UV_NO_CONFIG": "0"}
+    build = start("build", folder, known=known, name=name, python="/x", made_for="", uv="1", smoke="pass")
+    answer = end(build)
+    assert answer.value("failed") == "making an environment from /x"
+    assert sorted(answer.values("said")) == [
+        f"UV_CACHE_DIR={folder}/building/{name}/cache",
+        "UV_NO_CONFIG=1",
+        "UV_NO_PROGRESS=1",
+        "UV_OFFLINE=1",
+        "UV_PYTHON_DOWNLOADS=never",
+    ]
+    assert not list((folder / "environments").iterdir())

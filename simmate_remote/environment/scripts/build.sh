@@ -3,6 +3,10 @@
 # names), uv (its version), smoke (what it must be able to do). Reads lines "sha256 path requirement", one for each wheel.
 cd "$folder" && folder=$(pwd -P) || exit
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV CONDA_PREFIX
+# What a start-up file has set for uv would make another environment: UV_VENV_SEED, UV_CONSTRAINT, UV_NO_BINARY, …
+for each in $(env | sed -n 's/^\(UV_[A-Z0-9_]*\)=.*/\1/p'); do
+    unset "$each"
+done
 host=$(uname -n)
 
 fail() { # what failed
@@ -50,7 +54,7 @@ trap '[ -f "$new/simmate-remote.list" ] || rm -rf "$new"; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 tool() { # uv, with nothing of what this account may have configured for it
-    env -u UV_PYTHON -u UV_INDEX_URL -u UV_DEFAULT_INDEX UV_NO_CONFIG=1 UV_OFFLINE=1 UV_CACHE_DIR="$work/cache" \
+    UV_NO_CONFIG=1 UV_OFFLINE=1 UV_CACHE_DIR="$work/cache" \
         UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 "bin/uv-$uv" --quiet "$@" </dev/null 2>>"$work/said"
 }
 

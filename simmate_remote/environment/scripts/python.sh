@@ -1,6 +1,11 @@
 # Install an interpreter. Variables: minor (which one), uv (the version of the uv that was sent), archive (the file with
 # an interpreter that was sent; empty: let uv fetch one, if this machine has internet).
 mkdir -p "$folder/pythons" && cd "$folder" && folder=$(pwd -P) || exit
+# One that does not run any more is in the way, and uv takes it for whole: scratch disks lose old files by themselves.
+for each in pythons/cpython-"$minor".*; do
+    [ -d "$each" ] && [ ! -L "$each" ] || continue
+    "$each/bin/python$minor" -I -c 'import ssl' >/dev/null 2>&1 </dev/null || rm -rf "$each"
+done
 if [ -n "$archive" ]; then
     arriving=pythons/.arriving-$$
     mkdir "$arriving" && gzip -dc <"$archive" | tar -xf - -C "$arriving" && mv "$arriving"/* pythons/
