@@ -10,7 +10,7 @@ import typer
 
 from simmate_remote.cli.output import JsonOption, emit, err, note
 from simmate_remote.cli.reports import describe_event, print_session, sessions_table, since
-from simmate_remote.cli.sessions import HostName, all_sessions, report_of, session_of
+from simmate_remote.cli.sessions import PATIENCE, HostName, all_sessions, report_of, session_of
 from simmate_remote.cli.steps import Steps
 from simmate_remote.errors import NoSessionError, Remedy, SessionStoppedError, error_from_dict
 from simmate_remote.inventory import Host, load_host
@@ -19,6 +19,9 @@ from simmate_remote.session.join import join, undone_on_failure
 
 PATIENCE_FOR_NEWS = 5.0
 """Seconds to wait until it is known here what became of runs meanwhile."""
+
+PATIENCE_FOR_END = 60.0
+"""Seconds for a session to end, and everything on the host with it, before its process is killed."""
 
 
 def connect(
@@ -136,33 +139,48 @@ async def _disconnect(name: str, stop: bool, as_json: bool) -> None:
         emit({"host": name, "disconnected": False}, human=f"{name}: nothing was connected", as_json=as_json)
         return
     report = await report_of(session)
-    # A connection that was never complete has nothing on the host that is worth keeping.
-    complete = "workers" in report
-    stop = stop or not complete or not report["lasting"]
-    ended = False
-    with err.status("ending everything there …" if stop else "leaving …"):
+    ended, killed = False, False
+    with err.status("ending everything there …" if stop or report.get("lasting") is False else "leaving …"):
         with contextlib.suppress(SessionStoppedError):
-            ended = await session.stop(end_everything=stop)
-        await session.wait_stopped()
+            try:
+                async with asyncio.timeout(PATIENCE if report["state"] == "silent" else PATIENCE_FOR_END):
+                    # Without --stop the session decides: it knows what is meant to last, and may just be slow to say.
+                    ended = await session.stop(end_everything=True if stop else None)
+                    await session.wait_closed()
+            except TimeoutError:
+                session.kill()
+                killed = True
+        await session.wait_closed()
     session.close()
-    data = {"host": name, "disconnected": True, "ended": ended, "lasting": report.get("lasting")}
-    emit(data, human=_left(name, report, stop, ended, complete), as_json=as_json)
+    data = {"host": name, "disconnected": True, "ended": ended, "killed": killed, "lasting": report.get("lasting")}
+    text = _killed(name) if killed else _left(name, report, stop, ended)
+    emit(data, human=text, as_json=as_json)
 
 
-def _left(name: str, report: dict[str, Any], stop: bool, ended: bool, complete: bool) -> str:
-    if not complete:
-        return f"{name}: it was {report['state']}; that is given up"
+def _killed(name: str) -> str:
+    return (
+        f"{name}: the session did not answer, and was killed\n"
+        "  meanwhile: nobody told the host: what runs there goes on for as long as its lease\n"
+        f"  next:      simmate-remote connect {name}    (finds it again)\n"
+        f"  next:      simmate-remote down {name}    (ends it)"
+    )
+
+
+def _left(name: str, report: dict[str, Any], stop: bool, ended: bool) -> str:
     if ended:
         return f"{name}: left; nothing of ours runs there any more"
-    if stop:
+    if "workers" not in report and report["state"] != "silent":
+        return f"{name}: it was {report['state']}; that is given up"
+    if stop or report.get("lasting") is False:
         return (
             f"{name}: left, but the host could not be told to end everything\n"
-            f"  meanwhile: it does so by itself {Duration(report['lease'])} after it was last reached\n"
+            f"  meanwhile: it does so by itself after its lease, which counts from when it was last reached\n"
             f"  next:      simmate-remote down {name}    (ends it, as soon as the host can be reached again)"
         )
+    lease = Duration(report["lease"]) if "lease" in report else "its lease"
     return (
         f"{name}: left\n"
-        f"  meanwhile: scheduler and workers stay for {Duration(report['lease'])} and then end by themselves;\n"
+        f"  meanwhile: scheduler and workers stay for {lease} and then end by themselves;\n"
         "             Dask drops what only a client has asked for, and keeps what is published or fire-and-forget\n"
         f"  next:      simmate-remote connect {name}    (finds all that again; then, `disconnect --stop` ends it)"
     )

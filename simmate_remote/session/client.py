@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import os
 import select
+import signal
 import socket
+import struct
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,6 +25,8 @@ from simmate_remote.session.paths import all_sockets, log_path, owner_of, socket
 from simmate_remote.streams.calls import Caller
 
 START_TIMEOUT = 30.0
+SOL_LOCAL, LOCAL_PEERPID = 0, 2
+"""Numbers of macOS's sys/un.h."""
 
 _started: set[int] = set()  # numbers of the sessions that this process started, and has not seen end
 
@@ -220,6 +226,12 @@ class SessionClient:
         """Describe the end of a session that did not say a word of it."""
         return _death(self.host, self._log)
 
+    def kill(self) -> None:
+        """Kill the session process, which does not answer; the host is told nothing."""
+        # By the kernel's word on who is at the other end: its number is nobody else's as long as that is open.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(_process_behind(self._connection), signal.SIGKILL)
+
     @property
     def gone(self) -> bool:
         """Whether the connection to the session has ended, as far as this process has noticed."""
@@ -310,6 +322,13 @@ async def _connect(path: Path, host: str, *, started: bool = False) -> SessionCl
     except OSError:
         return None
     return SessionClient(host, caller, transport.get_extra_info("socket"), started=started, log=log)
+
+
+def _process_behind(connection: socket.socket) -> int:
+    """Give the number of the process that listens at the other end of a Unix socket (unix(7); unix(4) of macOS)."""
+    if sys.platform == "darwin":
+        return connection.getsockopt(SOL_LOCAL, LOCAL_PEERPID)
+    return int(struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
 
 
 def _death(host: str, log: Path) -> SessionStoppedError:

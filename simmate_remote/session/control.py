@@ -77,15 +77,16 @@ class Control:
         if not self._is_kept():
             self._ending = asyncio.create_task(self._end_unless_runs_go_on(why))
 
-    def end(self, why: str) -> None:
-        """End the session, and what it has on the host unless that shall last."""
+    def end(self, why: str, *, end_everything: bool | None = None) -> None:
+        """End the session, and what it has on the host; default: unless that shall last."""
         error = SessionStoppedError(why, host=self.session.host.name)
-        self._ending = asyncio.create_task(self.session.stop(error=error))
+        self._ending = asyncio.create_task(self.session.stop(end_everything=end_everything, error=error))
 
     async def _end_unless_runs_go_on(self, why: str) -> None:
-        if await self.session.ends_with_maker():
+        ends = await self.session.ends_with_maker()
+        if ends is not False:
             if not self._is_kept():  # nobody came meanwhile
-                self.end(why)
+                self.end(why, end_everything=ends)
             return
         # Others' runs, or such as an earlier session has left: this one stays for them.
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable
@@ -10,6 +11,8 @@ from simmate_remote.errors import SimmateRemoteError
 from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask
 from simmate_remote.session.client import SessionClient, find_or_start
+
+PATIENCE_FOR_LAST_MOMENTS = 5.0
 
 
 async def join(
@@ -55,8 +58,11 @@ async def undone_on_failure(client: SessionClient, step: Callable[[str], None] =
         yield
     except BaseException:
         if client.started:
-            with contextlib.suppress(SimmateRemoteError):
+            with contextlib.suppress(SimmateRemoteError, TimeoutError):
                 step("ending what was begun")
                 await client.stop()
+                # Whoever looks now shall not find it in its last moments.
+                async with asyncio.timeout(PATIENCE_FOR_LAST_MOMENTS):
+                    await client.wait_closed()
         client.close()
         raise

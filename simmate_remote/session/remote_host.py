@@ -335,13 +335,17 @@ class RemoteHost:
         """Yield pieces of the logs there."""
         return self.keeper.items("read_logs", names=names, last=last, follow=follow)
 
-    async def end_everything(self) -> bool:
-        """End all that is ours on the host, wait until it has ended, and give whether it did."""
+    async def end_everything(self, *, unless_lasting: bool) -> bool:
+        """End all that is ours on the host, wait until it has ended, and give whether it did.
+
+        Args:
+            unless_lasting: Whether what an earlier session meant to last is left alone.
+        """
         # A keeper that is just being started has to be reached first, or it would outlive us.
         async with self._reaching:
             reached = self._keeper is not None
-        if not reached:
-            return True
+        if not reached or (unless_lasting and self.about.get("notes", {}).get("lasting")):
+            return False
         try:
             async with asyncio.timeout(GOODBYE_TIMEOUT if self.connected else HASTY_GOODBYE_TIMEOUT):
                 await self.keeper.call("stop", reason="a session asked for it")

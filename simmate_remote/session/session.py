@@ -91,12 +91,15 @@ class Session:
             if self.progress.state is not State.CONNECTING:
                 await self.remote.keeper.call("note", name="lasting", value=True)
 
-    async def ends_with_maker(self) -> bool:
-        """Ask whether everything on the host ends with whoever made this session."""
+    async def ends_with_maker(self) -> bool | None:
+        """Ask whether everything on the host ends with whoever made this session; None: unless it is meant to last."""
         if self.lasting and not self._for_runs:
             return False
         unfinished = await self._unfinished_runs()
-        return not (self.lasting if unfinished is None else unfinished)
+        if unfinished is None:
+            # Before it is connected, what an earlier session has left may turn out to be meant to last.
+            return False if self.lasting else None
+        return not unfinished
 
     async def stop(self, *, end_everything: bool | None = None, error: SimmateRemoteError | None = None) -> bool:
         """End the session, and give whether everything on the host has ended too.
@@ -110,12 +113,11 @@ class Session:
             await self.stopped.wait()
             return self._ended_everything
         self.stopping = True
-        if end_everything is None:
-            end_everything = not self.lasting
         if self.progress.state is State.CONNECTED and self._living is not None:
             # That the keeper is gone soon is no loss to come back from.
             self._living.cancel()
-        logger.info("stopping%s: %s", " everything" if end_everything else "", error.what if error else "asked to")
+        how = {True: " everything", None: " what is not meant to last", False: ""}[end_everything]
+        logger.info("stopping%s: %s", how, error.what if error else "asked to")
         if error is not None:
             # Whoever waits for work there hears the reason before its connection ends.
             self.progress.enter(State.STOPPED, error)
@@ -146,7 +148,7 @@ class Session:
             if caller is not None:
                 caller.close()
 
-    async def _wind_up(self, end_everything: bool) -> None:
+    async def _wind_up(self, end_everything: bool | None) -> None:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.remote.leave)
             stack.push_async_callback(self.dask.leave)
@@ -156,8 +158,8 @@ class Session:
             if self.progress.state is State.CONNECTED:
                 await self.collecting.finish(PATIENCE_FOR_ROWS)
             await self.dask.close_ways()
-            if end_everything:
-                self._ended_everything = await self.remote.end_everything()
+            if end_everything or (end_everything is None and not self.lasting):
+                self._ended_everything = await self.remote.end_everything(unless_lasting=end_everything is None)
 
     async def _live(self) -> None:
         self.progress.step(f"logging in at {self.host.ssh}")

@@ -1,0 +1,152 @@
+"""Whoever gives up waiting loses nothing that was there before, and is told what is true."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from simmate_remote import connect
+from simmate_remote.cli import connect as connecting
+from simmate_remote.cli import sessions
+from simmate_remote.cli.app import main
+from simmate_remote.inventory import Host
+from simmate_remote.session.client import SessionClient, find_or_start
+from tests.boxes import Box
+from tests.hosts import end_session, host_of, leave_session, pid_there, session_pid
+from tests.users import PROGRAM
+
+pytestmark = pytest.mark.parametrize("box", ["embedded"], indirect=True)
+
+
+@contextlib.contextmanager
+def typed(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """Type a command line, and do not wait for it."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([PROGRAM, *words], text=True, start_new_session=True, **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def host(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Give a host whose Python starts as soon as the gate is open, or at once where there is no gate."""
+    slow = tmp_path / "python"
+    slow.write_text(f'#!/bin/sh\n[ -p {tmp_path}/gate ] && echo here > {tmp_path}/gate\nexec {box.python} "$@"\n')
+    slow.chmod(0o755)
+    host = host_of(box, python=str(slow))
+    folder = tmp_path / "hosts"
+    box.inventory(folder)
+    file = folder / "lab-box.yaml"
+    lines = [line for line in file.read_text().splitlines() if not line.startswith("python:")]
+    file.write_text("\n".join([*lines, f"python: {slow}", ""]))
+    monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(folder))
+    monkeypatch.setenv("COLUMNS", "200")
+    return host
+
+
+def leave_something(host: Host) -> int:
+    """Leave a scheduler on a host that is meant to last, and give its process id."""
+    connect(host).close()
+    scheduler = pid_there(host, "scheduler")
+    leave_session(host)
+    return scheduler
+
+
+def lives(box: Box, pid: int) -> bool:
+    return pid in [each for each, _ in box.processes()]
+
+
+def test_a_connect_that_is_given_up_leaves_what_an_earlier_one_left(box: Box, host: Host, tmp_path: Path) -> None:
+    scheduler = leave_something(host)
+    os.mkfifo(gate := tmp_path / "gate")
+    with typed("connect", "lab-box") as connecting:
+        assert connecting.stderr is not None
+        assert any("starting the keeper" in line for line in connecting.stderr)
+        connecting.send_signal(signal.SIGINT)
+        assert any("ending what was begun" in line for line in connecting.stderr)
+        gate.read_text()
+        assert connecting.wait(40) == 130
+    gate.unlink()
+    assert lives(box, scheduler)
+    connect(host).close()
+    assert pid_there(host, "scheduler") == scheduler
+    end_session(host)
+
+
+def test_a_lasting_session_that_is_slow_to_say_so_leaves_what_it_has_there(
+    box: Box, host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(host).close()
+    scheduler, session = pid_there(host, "scheduler"), session_pid(host)
+    monkeypatch.setattr(sessions, "PATIENCE", 0.2)
+
+    async def while_it_sleeps(client: SessionClient) -> dict[str, Any]:
+        os.kill(session, signal.SIGSTOP)
+        try:
+            return await sessions.report_of(client)
+        finally:
+            os.kill(session, signal.SIGCONT)
+
+    monkeypatch.setattr(connecting, "report_of", while_it_sleeps)
+    disconnect("lab-box")
+    assert "lab-box: left\n" in capsys.readouterr().out
+    assert lives(box, scheduler)
+    connect(host).close()
+    end_session(host)
+
+
+def test_a_session_that_does_not_answer_is_killed(
+    box: Box, host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    connect(host).close()
+    scheduler, session = pid_there(host, "scheduler"), session_pid(host)
+    monkeypatch.setattr(sessions, "PATIENCE", 0.2)
+    monkeypatch.setattr(connecting, "PATIENCE", 0.2)
+    os.kill(session, signal.SIGSTOP)
+    try:
+        disconnect("lab-box")
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(session, signal.SIGCONT)
+    printed = capsys.readouterr().out
+    assert "was killed" in printed
+    assert "simmate-remote down lab-box" in printed
+    assert lives(box, scheduler)
+    connect(host).close()
+    assert pid_there(host, "scheduler") == scheduler
+    end_session(host)
+
+
+def test_down_ends_what_is_there_while_another_command_still_logs_in(box: Box, host: Host, tmp_path: Path) -> None:
+    scheduler = leave_something(host)
+
+    async def give_up_a_login() -> bool:
+        session = await find_or_start(host)
+        try:
+            await session.own()
+            # Nobody follows it yet, so that it has not begun.
+            return await session.stop(end_everything=True)
+        finally:
+            session.close()
+            await session.wait_closed()
+
+    assert not asyncio.run(give_up_a_login())
+    assert lives(box, scheduler)
+    assert subprocess.run([PROGRAM, "down", "lab-box"], check=True, capture_output=True).stdout
+    assert not lives(box, scheduler)
+
+
+def disconnect(*words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["disconnect", *words])
+    assert not ended.value.code
