@@ -57,11 +57,19 @@ def travels(function: FunctionT) -> FunctionT:
 
 def session_pid(host: Host) -> int:
     """Ask the session of a host for its process id."""
+    return int(_status_of_session(host)["pid"])
 
-    async def ask() -> int:
+
+def session_lasts(host: Host) -> bool:
+    """Ask the session of a host whether it outlives its maker."""
+    return bool(_status_of_session(host)["lasting"])
+
+
+def _status_of_session(host: Host) -> dict[str, Any]:
+    async def ask() -> dict[str, Any]:
         session = await find(host)
         try:
-            return int((await session.status())["pid"])
+            return await session.status()
         finally:
             session.close()
             await session.wait_closed()

@@ -27,11 +27,13 @@ from simmate_remote.errors import (
 )
 from simmate_remote.inventory import Host
 from simmate_remote.inventory.host_file import read_host
+from simmate_remote.inventory.runtime_folder import runtime_folder
 from simmate_remote.session.desk import Desk
 from simmate_remote.session.join import join
 from simmate_remote.workflows.run_handle import RunHandle
 from tests.boxes import Box, assert_nothing_left
-from tests.hosts import end_session, host_of, session_pid, wait_until
+from tests.hosts import end_session, host_of, session_lasts, session_pid, wait_until
+from tests.users import PROGRAM
 
 CODE = """
 from pathlib import Path
@@ -397,6 +399,7 @@ def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
             if ending == "is killed":
                 maker.kill()
             maker.communicate(timeout=30)
+            wait_until(lambda: session_lasts(host), 20, "the session stays for the run")
             go(box, handle)
             assert handle.result(20) == "went"
             assert desk.ended is None
@@ -421,9 +424,29 @@ def test_a_run_of_an_earlier_session_goes_on_when_a_program_that_only_looks_ends
             if ending == "is killed":
                 maker.kill()
             maker.communicate(timeout=30)
+        wait_until(lambda: session_lasts(host), 20, "the session stays for the run")
         go(box, handle)
         assert handle.result(20) == "went"
         end_session(host)
+
+
+@embedded
+@pytest.mark.parametrize("ending", ["leaves", "is killed"])
+def test_a_session_that_stays_for_a_run_ends_with_it(box: Box, code: Any, tmp_path: Path, ending: str) -> None:
+    box.inventory(tmp_path / "hosts")
+    with program(f"{SCRIPT}sys.stdin.read()\n", tmp_path) as maker:
+        assert maker.stdout is not None
+        run, folder = maker.stdout.readline().split()
+        wait_until(lambda: box.run(f"test -e {folder}/files/began-0").returncode == 0, 20, "it began")
+        if ending == "is killed":
+            maker.kill()
+        maker.communicate(timeout=30)
+    assert box.processes()
+    box.run(f"touch {folder}/files/go")
+    wait_until(lambda: not list(runtime_folder().glob("*.sock")), 30, "the session ended")
+    assert_nothing_left(box)
+    listed = subprocess.run([PROGRAM, "runs", "--json"], capture_output=True, check=True)
+    assert [(each["id"], each["state"]) for each in json.loads(listed.stdout)] == [(run, "finished")]
 
 
 CLUSTER = """

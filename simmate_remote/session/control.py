@@ -28,6 +28,8 @@ PATIENCE_FOR_FOLLOWER = 5.0
 PATIENCE_FOR_ANSWERER = 15.0
 PATIENCE_FOR_NOTICE = 1.0
 PATIENCE_FOR_LAST_WORDS = 1.0
+PACE_FOR_RUNS = 5.0
+"""Seconds between two questions whether runs are unfinished, for which alone a session stays."""
 
 
 class Control:
@@ -74,7 +76,7 @@ class Control:
 
     def owner_gone(self, why: str) -> None:
         """End the session that nobody owns any more, and what it has on the host, unless that shall last."""
-        if not self._is_kept():
+        if not self._is_kept() and (self._ending is None or self._ending.done()):
             self._ending = asyncio.create_task(self._end_unless_runs_go_on(why))
 
     def end(self, why: str, *, end_everything: bool | None = None) -> None:
@@ -83,20 +85,29 @@ class Control:
         self._ending = asyncio.create_task(self.session.stop(end_everything=end_everything, error=error))
 
     async def _end_unless_runs_go_on(self, why: str) -> None:
-        ends = await self.session.ends_with_maker()
-        if ends is not False:
-            if not self._is_kept():  # nobody came meanwhile
+        while not self._is_kept():
+            ends = await self.session.ends_with_maker()
+            if self._is_kept():  # somebody came meanwhile
+                return
+            if ends is not False and not (self.session.for_runs and self._somebody_waits()):
                 self.end(why, end_everything=ends)
-            return
-        # Others' runs, or such as an earlier session has left: this one stays for them.
-        try:
-            await self.session.last(for_runs=True)
-        except SimmateRemoteError as error:
-            logger.warning("the host could not be told that its runs go on: %s", error)
+                return
+            # Others' runs, or such as an earlier session has left: this one stays for them.
+            try:
+                await self.session.last(for_runs=True)
+            except SimmateRemoteError as error:
+                logger.warning("the host could not be told that its runs go on: %s", error)
+            await asyncio.sleep(PACE_FOR_RUNS)
 
     def _is_kept(self) -> bool:
         """Say whether the session stays, or is ending anyway."""
-        return self.session.lasting or self.session.stopping or any(client.owns for client in self.clients)
+        session = self.session
+        lasts = session.lasting and not session.for_runs
+        return lasts or session.stopping or any(client.owns for client in self.clients)
+
+    def _somebody_waits(self) -> bool:
+        """Say whether a program is there that works with what the session has on the host."""
+        return any(client.waits_for_end for client in self.clients)
 
     async def somebody_follows(self) -> None:
         with contextlib.suppress(TimeoutError):

@@ -91,9 +91,14 @@ class Session:
             if self.progress.state is not State.CONNECTING:
                 await self.remote.keeper.call("note", name="lasting", value=True)
 
+    @property
+    def for_runs(self) -> bool:
+        """Whether it lasts only for as long as a run on the host is unfinished."""
+        return self.lasting and self._for_runs
+
     async def ends_with_maker(self) -> bool | None:
         """Ask whether everything on the host ends with whoever made this session; None: unless it is meant to last."""
-        if self.lasting and not self._for_runs:
+        if self.lasting and not self.for_runs:
             return False
         unfinished = await self._unfinished_runs()
         if unfinished is None:
