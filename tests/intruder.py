@@ -18,7 +18,7 @@ from distributed.protocol import to_serialize
 PATIENCE = 1.0
 HELLO = json.dumps(
     {
-        "protocol": 1,
+        "protocol": 2,
         "conversation": "i" * 64,
         "carrier": 1,
         "resume": False,

@@ -16,7 +16,7 @@ from simmate_remote.streams.frames import HEADER, MAX_CONTROL_PAYLOAD, Frame, Fr
 
 logger = logging.getLogger(__name__)
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 HANDSHAKE_TIMEOUT = 30.0
 MAX_OWNER = 256
 MAX_BRACKETS = 64

@@ -133,7 +133,7 @@ class FrameReader:
         number, stream, offset, length = HEADER.unpack_from(data)
         kind = _KINDS.get(number)
         if kind is None:
-            raise ProtocolError(f"a frame of kind {number}, which protocol version 1 does not know")
+            raise ProtocolError(f"a frame of kind {number}, which this version of the protocol does not know")
         if length > (MAX_DATA_PAYLOAD if kind is _DATA else MAX_CONTROL_PAYLOAD):
             raise ProtocolError(f"a {kind.name} frame of {length} bytes is longer than allowed")
         if length == 0 and kind is _DATA:

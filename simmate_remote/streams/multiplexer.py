@@ -8,19 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections import deque
-from dataclasses import dataclass, field
 
 from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.budget import BUDGET, Budget
 from simmate_remote.streams.events import Closed, Ended, Event, Opened, Pong, Received, Writable
-from simmate_remote.streams.frames import (
-    MAX_DATA_PAYLOAD,
-    MAX_STREAM,
-    Frame,
-    FrameReader,
-    Kind,
-    encode,
-    encode_data_header,
-)
+from simmate_remote.streams.frames import MAX_DATA_PAYLOAD, MAX_STREAM, Frame, Kind, encode, encode_data_header
+from simmate_remote.streams.multiplexed import CarrierState, StreamState
 from simmate_remote.streams.receiving import ReceivingHalf
 from simmate_remote.streams.sending import SendingHalf
 from simmate_remote.streams.skipped import SkippedNumbers
@@ -37,47 +30,25 @@ MAX_TARGET = 1024
 CREDIT = struct.Struct("!Q")
 
 
-@dataclass
-class _Stream:
-    number: int
-    target: str
-    ours: bool
-    sending: SendingHalf
-    receiving: ReceivingHalf
-    open_sent: bool = False
-    opened_on: int | None = None  # until it is known to be open there, its bytes follow on the same carrier
-    known_there: bool = False
-    acknowledge: bool = False
-    full: bool = False
-    end_told: bool = False
-    reset_reason: str | None = None
-    reset_sent: bool = False
-    queued: bool = False
-
-
-@dataclass
-class _Carrier:
-    reader: FrameReader = field(default_factory=FrameReader)
-    frames: deque[bytes] = field(default_factory=deque)
-    ready: bool = False
-
-
 class Multiplexer:
     """One end of a conversation.
 
     Args:
         first: Whether this end opens the odd streams (the near end does), or the even ones.
         window: Bytes of one stream that may be on their way unacknowledged; the same at both ends.
+        budget: Bytes of all streams together, beyond the first window of each, that are kept here for each direction.
     """
 
-    def __init__(self, *, first: bool, window: int = WINDOW) -> None:
+    def __init__(self, *, first: bool, window: int = WINDOW, budget: int = BUDGET) -> None:
         self._window = window
+        self._outgoing = Budget(window, budget)
+        self._incoming = Budget(window, budget)
         self._next_number = 1 if first else 2
         self._peer_highest = 0 if first else -1
         self._peer_skipped = SkippedNumbers(MAX_SKIPPED)
-        self._streams: dict[int, _Stream] = {}
+        self._streams: dict[int, StreamState] = {}
         self._turn: deque[int] = deque()
-        self._carriers: dict[int, _Carrier] = {}
+        self._carriers: dict[int, CarrierState] = {}
         self._frames: deque[bytes] = deque()
 
     # Carriers
@@ -92,7 +63,7 @@ class Multiplexer:
 
         Both ends first say, for each stream, how far they have come, and then that they are ready.
         """
-        state = _Carrier()
+        state = CarrierState()
         self._carriers[carrier] = state
         for stream in self._streams.values():
             if stream.known_there and stream.reset_reason is None:
@@ -105,6 +76,7 @@ class Multiplexer:
             return
         for stream in self._streams.values():
             stream.sending.rewind()
+            stream.sending.asks = stream.full
             stream.reset_sent = False
             if stream.known_there:
                 stream.acknowledge = True
@@ -143,8 +115,10 @@ class Multiplexer:
         if data:
             stream.sending.write(data)
             self._queue(stream)
-        if stream.sending.kept >= self._window:
+        if self._outgoing.is_spent(stream.sending.kept):
             stream.full = True
+            # Not full by itself: the other end may not think that so little is worth a word.
+            stream.sending.asks = stream.sending.kept < self._window
         return not stream.full
 
     def finish(self, number: int) -> None:
@@ -173,6 +147,7 @@ class Multiplexer:
         if stream is not None and stream.reset_reason is None:
             stream.reset_reason = reason
             stream.sending.discard()
+            stream.receiving.discard()
             if stream.ours and not stream.open_sent:
                 del self._streams[number]
             else:
@@ -224,32 +199,33 @@ class Multiplexer:
 
     # Inside
 
-    def _add(self, number: int, target: str, *, ours: bool) -> _Stream:
-        stream = _Stream(
-            number, target, ours, SendingHalf(self._window), ReceivingHalf(self._window), known_there=not ours
+    def _add(self, number: int, target: str, *, ours: bool) -> StreamState:
+        stream = StreamState(
+            number, target, ours, SendingHalf(self._outgoing), ReceivingHalf(self._incoming), known_there=not ours
         )
         self._streams[number] = stream
         return stream
 
     @staticmethod
-    def _wants_turn(stream: _Stream) -> bool:
+    def _wants_turn(stream: StreamState) -> bool:
         if stream.reset_reason is not None:
             return not stream.reset_sent
         if stream.acknowledge or (stream.ours and not stream.open_sent):
             return True
         return stream.sending.has_something_to_send
 
-    def _queue(self, stream: _Stream) -> None:
+    def _queue(self, stream: StreamState) -> None:
         if not stream.queued and self._wants_turn(stream):
             stream.queued = True
             self._turn.append(stream.number)
 
-    def _acknowledgement(self, stream: _Stream) -> bytes:
+    def _acknowledgement(self, stream: StreamState) -> bytes:
         half = stream.receiving
+        half.widen()
         half.told_received, half.told_credit = half.received, half.credit
         return encode(Kind.ACK, stream.number, half.received, CREDIT.pack(half.credit))
 
-    def _send(self, stream: _Stream, carrier: int, out: list[bytes | memoryview]) -> int:
+    def _send(self, stream: StreamState, carrier: int, out: list[bytes | memoryview]) -> int:
         if stream.ours and not stream.open_sent:
             out.append(encode(Kind.OPEN, stream.number, 0, stream.target.encode()))
             stream.open_sent = True
@@ -274,7 +250,7 @@ class Multiplexer:
             sending.end_sent = True
         return size
 
-    def _handle(self, carrier: int, state: _Carrier, frame: Frame, events: list[Event]) -> None:
+    def _handle(self, carrier: int, state: CarrierState, frame: Frame, events: list[Event]) -> None:
         kind = frame.kind
         if kind is Kind.DATA and (stream := self._streams.get(frame.stream)) and stream.reset_reason is None:
             self._handle_data(stream, frame, events)
@@ -346,7 +322,7 @@ class Multiplexer:
         if frame.kind is not Kind.CLOSED and len(self._frames) < MAX_STREAMS:
             self._frames.append(encode(Kind.CLOSED, frame.stream))
 
-    def _handle_stream(self, stream: _Stream, frame: Frame, events: list[Event]) -> None:
+    def _handle_stream(self, stream: StreamState, frame: Frame, events: list[Event]) -> None:
         receiving, sending = stream.receiving, stream.sending
         if frame.kind is Kind.ACK:
             if len(frame.payload) != CREDIT.size:
@@ -356,9 +332,11 @@ class Multiplexer:
                 raise ProtocolError("an ACK frame with more credit than the window allows")
             stream.known_there = True
             sending.acknowledge(frame.offset, credit)
-            if stream.full and sending.kept <= self._window // 2:
-                stream.full = False
+            if stream.full and not self._outgoing.is_spent(2 * sending.kept):
+                stream.full = sending.asks = False
                 events.append(Writable(stream.number))
+            elif stream.full:
+                sending.asks = 2 * sending.kept < self._window
         elif frame.kind is Kind.FIN:
             receiving.finish(frame.offset)
             stream.acknowledge = True
@@ -366,7 +344,7 @@ class Multiplexer:
         if receiving.done:
             self._handle_end(stream, events)
 
-    def _handle_data(self, stream: _Stream, frame: Frame, events: list[Event]) -> None:
+    def _handle_data(self, stream: StreamState, frame: Frame, events: list[Event]) -> None:
         receiving = stream.receiving
         pieces = receiving.receive(frame.offset, memoryview(frame.payload))
         events += [Received(stream.number, piece) for piece in pieces]
@@ -377,7 +355,7 @@ class Multiplexer:
         if receiving.done:
             self._handle_end(stream, events)
 
-    def _handle_end(self, stream: _Stream, events: list[Event]) -> None:
+    def _handle_end(self, stream: StreamState, events: list[Event]) -> None:
         if not stream.end_told:
             stream.end_told = True
             events.append(Ended(stream.number))
@@ -386,6 +364,8 @@ class Multiplexer:
             self._say(self._acknowledgement(stream))
             self._drop(stream, None, events)
 
-    def _drop(self, stream: _Stream, reason: str | None, events: list[Event]) -> None:
+    def _drop(self, stream: StreamState, reason: str | None, events: list[Event]) -> None:
         del self._streams[stream.number]
+        stream.sending.discard()
+        stream.receiving.discard()
         events.append(Closed(stream.number, reason))

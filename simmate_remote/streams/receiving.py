@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 
 from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.budget import Budget
 
 MAX_PIECES_AHEAD = 4096
 
@@ -13,16 +14,20 @@ class ReceivingHalf:
     """Bytes on their way from the other end.
 
     Args:
+        budget: What all streams of this direction may have.
+
+    Attributes:
         window: Bytes that the other end may send beyond what the application has taken.
     """
 
-    def __init__(self, window: int) -> None:
-        self.window = window
+    def __init__(self, budget: Budget) -> None:
+        self.window = budget.first
+        self._budget = budget
         self.received = 0
         self.consumed = 0
         self.end: int | None = None
         self.told_received = 0
-        self.told_credit = window
+        self.told_credit = budget.first
         self._ahead: dict[int, memoryview] = {}
         self._starts: list[int] = []  # of the pieces ahead, as a heap: sorting them for each frame would be quadratic
         self._bytes_ahead = 0
@@ -46,6 +51,16 @@ class ReceivingHalf:
             or self.credit - self.told_credit >= self.window // 4
             or (self.done and self.told_received < self.received)
         )
+
+    def widen(self) -> None:
+        """Let the other end send more at once, if it has shown that it wants to, and there is room."""
+        if self.window < self._budget.window and self.received > self._budget.first // 4:
+            self.window = self._budget.grant(self.window)
+
+    def discard(self) -> None:
+        """Give back what it had of the budget: the stream is over."""
+        self._budget.used -= self.window - self._budget.first
+        self.window = self._budget.first
 
     def receive(self, offset: int, data: memoryview | bytes) -> list[memoryview]:
         """Take bytes from a carrier and give those that are now in order.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.budget import Budget
 
 
 class SendingHalf:
@@ -14,16 +15,21 @@ class SendingHalf:
     number itself, so that its acknowledgement can be told from that of the last byte.
 
     Args:
-        credit: The offset up to which the other end takes bytes before it has said anything, in bytes.
+        budget: What all streams of this direction keep; the first window of it is the first credit.
+
+    Attributes:
+        asks: Whether the other end shall say what has arrived, although it would not by itself.
     """
 
-    def __init__(self, credit: int) -> None:
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
         self.written = 0
         self.sent = 0
         self.acknowledged = 0
-        self.credit = credit
+        self.credit = budget.first
         self.finished = False
         self.end_sent = False
+        self.asks = False
         self._chunks: deque[memoryview] = deque()
         self._first = 0  # offset of the first byte of the first chunk
         self._next = 0  # index of the chunk that holds offset `sent`
@@ -44,17 +50,20 @@ class SendingHalf:
         """Whether a frame could be sent now."""
         if self.sent < self.written:
             return self.sent < self.credit
-        return self.finished and not self.end_sent
+        return (self.finished and not self.end_sent) or (self.asks and self.kept > 0)
 
     def write(self, data: bytes | memoryview) -> None:
         """Take bytes over from the application; they must not change afterwards."""
         self._chunks.append(memoryview(data))
         self.written += len(data)
+        self._budget.used += len(data)
 
     def next_piece(self, limit: int) -> tuple[int, memoryview] | None:
         """Give the next bytes that may travel, at most ``limit`` of them, with their offset, and count them as sent."""
+        if self.sent >= self.written:
+            return self._question()
         room = min(limit, self.credit - self.sent)
-        if self.sent >= self.written or room <= 0:
+        if room <= 0:
             return None
         chunk = self._chunks[self._next]
         start = self.sent - self._next_start
@@ -65,6 +74,13 @@ class SendingHalf:
             self._next += 1
             self._next_start += len(chunk)
         return offset, piece
+
+    def _question(self) -> tuple[int, memoryview] | None:
+        """Give the last byte once more, if it shall be asked what has arrived: what comes twice is answered."""
+        if not (self.asks and self.kept):
+            return None
+        self.asks = False
+        return self.written - 1, self._chunks[-1][-1:]
 
     def acknowledge(self, offset: int, credit: int) -> None:
         """Forget what the other end has received.
@@ -81,7 +97,9 @@ class SendingHalf:
         self.credit = max(self.credit, credit)
         if offset <= self.acknowledged:
             return
+        kept = self.kept
         self.acknowledged = offset
+        self._budget.used -= kept - self.kept
         while self._chunks and self._first + len(self._chunks[0]) <= offset:
             self._first += len(self._chunks.popleft())
             self._next -= 1
@@ -97,7 +115,8 @@ class SendingHalf:
         self.end_sent = self.done
 
     def discard(self) -> None:
-        """Drop everything: the stream was reset."""
+        """Drop everything: the stream is over."""
+        self._budget.used -= self.kept
         self._chunks.clear()
         self.sent = self.acknowledged = self.written
         self._first = self._next_start = self.written

@@ -21,7 +21,7 @@ from simmate_remote.streams.frames import Frame, FrameReader, Kind, encode
 from tests.unit.wires import PATIENCE, Recorder, joined, settle, until
 
 HELLO: dict[str, Any] = {
-    "protocol": 1,
+    "protocol": 2,
     "conversation": "t" * 32,
     "carrier": 1,
     "resume": False,
@@ -83,7 +83,7 @@ async def test_a_greeting_is_answered_with_what_the_far_end_says_of_itself(user_
         _, carrier = await asyncio.get_running_loop().create_unix_connection(
             lambda: NearCarrier(near, Keepalive()), path
         )
-        assert await carrier.joined == {"protocol": 1, "keeper": "1.2"}
+        assert await carrier.joined == {"protocol": 2, "keeper": "1.2"}
         assert near.carriers == listener.conversations[near.token].carriers == [1]
         near.close("over")
 
@@ -91,7 +91,7 @@ async def test_a_greeting_is_answered_with_what_the_far_end_says_of_itself(user_
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (hello(protocol=2), "was greeted in 2"),
+        (hello(protocol=1), "was greeted in 1"),
         (hello(protocol=None), "was greeted in None"),
         (encode(Kind.READY, payload=b"{}"), "was greeted in None"),
         (hello(conversation="short"), "has no secret"),

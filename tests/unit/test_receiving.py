@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.budget import Budget
 from simmate_remote.streams.receiving import MAX_PIECES_AHEAD, ReceivingHalf
 
 
 @given(st.binary(min_size=1, max_size=200), st.data())
 def test_pieces_that_come_twice_overlapping_and_in_any_order_give_the_bytes_once(content: bytes, data) -> None:
-    half = ReceivingHalf(len(content))
+    half = ReceivingHalf(Budget(len(content)))
     size = len(content)
     pieces = data.draw(st.lists(st.tuples(st.integers(0, size - 1), st.integers(1, size)), max_size=20))
     pieces += [(start, 10) for start in range(0, size, 10)]
@@ -29,14 +30,14 @@ def test_pieces_that_come_twice_overlapping_and_in_any_order_give_the_bytes_once
 
 
 def test_bytes_beyond_the_credit_are_refused() -> None:
-    half = ReceivingHalf(10)
+    half = ReceivingHalf(Budget(10))
     half.receive(0, b"0123456789")
     with pytest.raises(ProtocolError):
         half.receive(10, b"x")
 
 
 def test_an_end_that_moves_or_lies_before_what_came_is_refused() -> None:
-    half = ReceivingHalf(10)
+    half = ReceivingHalf(Budget(10))
     half.receive(4, b"45")
     with pytest.raises(ProtocolError):
         half.finish(5)
@@ -48,7 +49,7 @@ def test_an_end_that_moves_or_lies_before_what_came_is_refused() -> None:
 
 
 def test_bytes_that_are_scattered_without_end_are_refused() -> None:
-    half = ReceivingHalf(4 * MAX_PIECES_AHEAD)
+    half = ReceivingHalf(Budget(4 * MAX_PIECES_AHEAD))
     for place in range(1, MAX_PIECES_AHEAD + 1):
         half.receive(2 * place, b"x")
     with pytest.raises(ProtocolError):

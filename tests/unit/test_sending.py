@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from simmate_remote.errors import ProtocolError
+from simmate_remote.streams.budget import Budget
 from simmate_remote.streams.sending import SendingHalf
 
 CREDIT = 100
@@ -18,7 +19,7 @@ class SendingAgainstModel(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.half = SendingHalf(CREDIT)
+        self.half = SendingHalf(Budget(CREDIT))
         self.written = bytearray()
         self.sent = 0
         self.arrived = 0  # what the other end may truthfully acknowledge
@@ -82,7 +83,7 @@ TestSendingHalf = SendingAgainstModel.TestCase
 
 
 def test_an_acknowledgement_of_what_was_never_written_is_refused() -> None:
-    half = SendingHalf(CREDIT)
+    half = SendingHalf(Budget(CREDIT))
     half.write(b"abc")
     with pytest.raises(ProtocolError):
         half.acknowledge(4, CREDIT)
