@@ -28,6 +28,7 @@ PATIENCE_FOR_FOLLOWER = 5.0
 PATIENCE_FOR_ANSWERER = 15.0
 PATIENCE_FOR_NOTICE = 1.0
 PATIENCE_FOR_LAST_WORDS = 1.0
+PATIENCE_FOR_ROWS = 30.0
 PACE_FOR_RUNS = 5.0
 """Seconds between two questions whether runs are unfinished, for which alone a session stays."""
 
@@ -85,13 +86,18 @@ class Control:
         self._ending = asyncio.create_task(self.session.stop(end_everything=end_everything, error=error))
 
     async def _end_unless_runs_go_on(self, why: str) -> None:
+        over = 0
         while not self._is_kept():
             ends = await self.session.ends_with_maker()
             if self._is_kept():  # somebody came meanwhile
                 return
-            if ends is not False and not (self.session.for_runs and self._somebody_waits()):
+            over = over + 1 if ends is not False and not self._somebody_waits() else 0
+            # What it stayed for is in the rows here before it ends, and whoever comes for the outcome still finds it.
+            if over > 1 or (ends is not False and not self.session.for_runs):
                 self.end(why, end_everything=ends)
                 return
+            if over:
+                await self.session.collecting.finish(PATIENCE_FOR_ROWS)
             # Others' runs, or such as an earlier session has left: this one stays for them.
             try:
                 await self.session.last(for_runs=True)

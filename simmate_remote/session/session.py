@@ -123,12 +123,14 @@ class Session:
             self._living.cancel()
         how = {True: " everything", None: " what is not meant to last", False: ""}[end_everything]
         logger.info("stopping%s: %s", how, error.what if error else "asked to")
+        # Where the host, or the scheduler there, is what is gone, nothing can be told any more.
+        tells = self.progress.state is State.CONNECTED and (error is None or isinstance(error, SessionStoppedError))
         if error is not None:
             # Whoever waits for work there hears the reason before its connection ends.
             self.progress.enter(State.STOPPED, error)
             await self._people.tell_end()
         try:
-            await self._wind_up(end_everything)
+            await self._wind_up(end_everything, tells)
         finally:
             # Whatever fails on the way, nobody shall wait for this process for ever.
             self.progress.enter(State.STOPPED)
@@ -153,14 +155,14 @@ class Session:
             if caller is not None:
                 caller.close()
 
-    async def _wind_up(self, end_everything: bool | None) -> None:
+    async def _wind_up(self, end_everything: bool | None, tells: bool) -> None:
         async with contextlib.AsyncExitStack() as stack:
             stack.push_async_callback(self.remote.leave)
             stack.push_async_callback(self.dask.leave)
             if self._living is not None:
                 stack.callback(self._living.cancel)
             stack.push_async_callback(self.collecting.leave)
-            if self.progress.state is State.CONNECTED:
+            if tells:
                 await self.collecting.finish(PATIENCE_FOR_ROWS)
             await self.dask.close_ways()
             if end_everything or (end_everything is None and not self.lasting):
