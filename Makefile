@@ -5,7 +5,7 @@ PYTHON ?= /usr/bin/python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test quick lint lab bench faults fuzz oldest
+.PHONY: help demo test quick lint docs lab bench faults fuzz oldest
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | column -t -s '|' 2>/dev/null || grep '##' Makefile
@@ -42,6 +42,10 @@ lint: .venv/dev-ready ## ruff and mypy
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+docs: .venv/dev-ready ## make the pages in docs/ a site, in site/; a link that leads nowhere is an error
+	@$(BIN)/python -m mkdocs build --quiet --strict
+	@echo "made site/index.html"
 
 lab: .venv/dev-ready lab-packages ## bring up a machine behind a firewall, to try things by hand (root)
 	@$(BIN)/python -m tests.lab

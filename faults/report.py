@@ -23,7 +23,7 @@ INTRODUCTION = """\
 # The fault matrix
 
 What breaks between here and a host, and what becomes of the work. `make faults` lets each fault happen in the lab
-([tests/lab](../tests/lab/README.md): a real sshd behind a firewall, {round_trip:g} ms away) and writes this page.
+(`tests/lab/README.md`: a real sshd behind a firewall, {round_trip:g} ms away) and writes this page.
 The short form, `tests/test_faults.py`, is part of `make test`. `python -m faults --only WORDS` runs a part.
 
 **The work.** When the fault comes, a user's process with `connect(host)` has
