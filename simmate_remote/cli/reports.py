@@ -168,7 +168,7 @@ def _facts(report: dict[str, Any]) -> Iterable[tuple[str, str]]:
     for warning in report.get("warnings", ()):
         yield "warning", warning
     if "away" not in report:  # otherwise what is new of these has been said
-        for event in report.get("events", ()):
+        for event in report.get("events", ())[-SHOWN_EVENTS:]:
             yield "event", describe_event(event)
         for outage in report.get("outages", ())[-SHOWN_OUTAGES:]:
             yield "outage", describe_outage(outage)

@@ -7,7 +7,6 @@ import contextlib
 import dataclasses
 import logging
 import os
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -47,7 +46,7 @@ class Control:
         self.looked: dict[str, Any] = {"workers": [], "tasks": None}
         self.followed = asyncio.Event()
         self._answerer_came = asyncio.Event()
-        self.told = 0.0
+        self.told = 0  # of the deaths on the host
         self._owner_timer: asyncio.TimerHandle | None = None
         self._ending: asyncio.Task[None] | asyncio.Task[bool] | None = None
 
@@ -298,8 +297,8 @@ class ControlClient(Caller):
 
     def away(self) -> dict[str, Any]:
         """Say how the link was, and what died on the host, since somebody was told."""
-        since, self._control.told = self._control.told, time.time()
-        deaths = [death for death in self._session.dask.deaths if death["time"] > since]
+        deaths = self._session.dask.deaths[self._control.told :]
+        self._control.told += len(deaths)
         return {**self._session.progress.take_away(), "deaths": deaths}
 
     async def deliver(self) -> dict[str, str]:

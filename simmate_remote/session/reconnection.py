@@ -12,6 +12,7 @@ from simmate_remote.session.pace import Pace, needs_a_person
 from simmate_remote.session.people import People
 from simmate_remote.session.remote_host import RemoteHost
 from simmate_remote.session.state import Progress, State
+from simmate_remote.streams.clock import elapsed
 
 logger = logging.getLogger(__name__)
 
@@ -81,13 +82,13 @@ class Reconnection:
 
     async def _come_back(self) -> None:
         pace = Pace()
-        began = time.time()
+        began = elapsed()
         while True:
             error = await self._try_once()
             if error is None:
                 return
-            if time.time() - began > self._remote.host.lease:
-                raise self._too_late(error, began)
+            if elapsed() - began > self._remote.host.lease:
+                raise self._too_late(error, time.time() - (elapsed() - began))
             pause = pace.pause(error)
             logger.info("%s; next attempt in %.1f s", error.what, pause)
             if self._progress.state in (State.RECONNECTING, State.WAITING):

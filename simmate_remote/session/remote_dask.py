@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import time
+from collections import deque
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from simmate_remote.errors import SchedulerError, SimmateRemoteError
 from simmate_remote.session.database import LentDatabase
 from simmate_remote.session.remote_host import DESK, RemoteHost
+from simmate_remote.streams.clock import elapsed
 from simmate_remote.streams.forward import forward_port, port_of
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class RemoteDask:
         self.certificates: Certificates | None = None
         self.deaths: list[dict[str, Any]] = []
         self.database = LentDatabase(remote.host.name, remote.conversation, remote.lendings, remote.host.lease)
+        self._moments: dict[str, deque[float]] = {}
         self._remote = remote
         self._failed = failed
         self._ports: asyncio.Server | None = None
@@ -205,13 +208,14 @@ class RemoteDask:
     def note_death(self, name: str, code: int | None) -> None:
         """Take note of a process that ended by itself, and start a worker anew."""
         self.deaths.append({"time": time.time(), "name": name, "code": code})
+        self._moments.setdefault(name, deque(maxlen=MAX_REPLACEMENTS + 1)).append(elapsed())
         if name not in ("scheduler", "nursery"):
             self._replacing = asyncio.create_task(self._replace_worker(name))
 
     async def _replace_worker(self, name: str) -> None:
-        recent = [each for each in self.deaths if each["name"] == name and each["time"] > time.time() - 60]
-        if len(recent) > MAX_REPLACEMENTS:
-            logger.warning("%s died %d times within a minute and is not started again", name, len(recent))
+        recent = sum(1 for moment in self._moments[name] if moment > elapsed() - 60)
+        if recent > MAX_REPLACEMENTS:
+            logger.warning("%s died %d times within a minute and is not started again", name, recent)
             return
         try:
             if self._cluster is None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError, error_to_dict
+from simmate_remote.streams.clock import elapsed
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Progress:
         self.since = time.time()
         self.error: SimmateRemoteError | None = None
         self.outages: deque[dict[str, Any]] = deque(maxlen=MAX_OUTAGES)
+        self._went_out = 0.0
         self._away = _nobody_was_told()
         self._steps: deque[str] = deque(maxlen=MAX_STEPS)
         self._counted = 0  # steps that were ever told
@@ -81,15 +83,19 @@ class Progress:
 
     def went_out(self, error: SimmateRemoteError) -> None:
         """Note that the host cannot be reached any more."""
+        self._went_out = elapsed()
         self.outages.append({"began": time.time(), "ended": None, "reason": error.what})
         self.enter(State.RECONNECTING, error)
 
     def came_back(self) -> None:
         """Note that it can."""
         outage = self.outages[-1]
+        seconds = elapsed() - self._went_out
+        # Both by the clock as it is now: it may have been corrected meanwhile, as after a long sleep.
         outage["ended"] = time.time()
+        outage["began"] = outage["ended"] - seconds
         self._away["count"] += 1
-        self._away["seconds"] += outage["ended"] - outage["began"]
+        self._away["seconds"] += seconds
         self._away["since"] = self._away["since"] or outage["began"]
         self._away["last"] = outage
         self.enter(State.CONNECTED)

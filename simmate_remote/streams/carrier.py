@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
 from simmate_remote.errors import ConversationGoneError, ProtocolError
+from simmate_remote.streams.clock import elapsed
 from simmate_remote.streams.conversation import CarrierEnd, Conversation
 from simmate_remote.streams.frames import HEADER, MAX_CONTROL_PAYLOAD, Frame, FrameReader, Kind, encode
 
@@ -30,13 +30,6 @@ SUSPICION = 2.0
 
 OVERSLEPT = 3.0
 """Seconds that a look may come late before it means that this machine, or this process, was asleep."""
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""A clock that goes on while the machine sleeps; on Linux, asyncio's own stands still."""
-
-
-def _now() -> float:
-    return time.clock_gettime(_CLOCK)
 
 
 @dataclass(frozen=True)
@@ -75,7 +68,7 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
         self._timer = self._loop.call_later(HANDSHAKE_TIMEOUT, self.abort)
 
     def data_received(self, data: bytes) -> None:
-        self._heard = _now()
+        self._heard = elapsed()
         if self.conversation is not None:
             if self.suspect:
                 self._set_suspect(False)
@@ -109,7 +102,7 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
         self.conversation, self.number = conversation, number
         if self._timer is not None:
             self._timer.cancel()
-        self._looked = _now()
+        self._looked = elapsed()
         self._look_again()
         conversation.attach(number, self)
 
@@ -144,7 +137,7 @@ class _Carrier(asyncio.Protocol, CarrierEnd):
     def _watch(self) -> None:
         """Ask when nothing was heard for a while, and give up when nothing answers."""
         assert self.conversation is not None
-        now, interval = _now(), self.keepalive.interval
+        now, interval = elapsed(), self.keepalive.interval
         overslept = now - self._looked > self._pace + OVERSLEPT
         self._looked = now
         if overslept or self._heard > self._asked_at:

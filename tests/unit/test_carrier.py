@@ -212,7 +212,7 @@ async def test_an_unanswered_question_makes_suspect_and_any_word_clears_of_it() 
 
 async def test_whoever_was_asleep_asks_at_once_and_blames_nobody_for_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = 0.0
-    monkeypatch.setattr(carrier_module, "_now", lambda: time.monotonic() + slept)
+    monkeypatch.setattr(carrier_module, "elapsed", lambda: time.monotonic() + slept)
     async with joined() as pair:
         await pair.attach(Keepalive(4.0, 1))
         pair.carriers[0][0].abort()

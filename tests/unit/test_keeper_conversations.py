@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -159,3 +160,36 @@ async def test_the_lease_says_when_it_ends_unless_it_is_held() -> None:
 )
 def test_a_length_in_words(seconds: float, words: str) -> None:
     assert in_words(seconds) == words
+
+
+async def test_a_clock_that_is_set_changes_when_the_lease_is_said_to_end_and_not_when_it_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ended = asyncio.Event()
+    lease = Lease(1000.0, lambda: None)
+    short = Lease(0.05, ended.set)
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() - 86_400)
+    assert lease.ends is not None
+    assert 990 < lease.ends - time.time() <= 1000
+    await asyncio.wait_for(ended.wait(), 10)
+    assert short.ends is not None
+    lease.hold(held=True)
+    assert lease.ends is None
+
+
+async def test_how_long_a_near_end_was_away_does_not_depend_on_a_clock_that_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = Kept()
+    kept.begin("a", "mine")
+    kept.lose("a")
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() - 86_400)
+    found = kept.conversations.find("a", "")
+    assert found is not None
+    found.attach(2, Wire())
+    assert "a session from 192.0.2.1 came back after 0 s" in kept.notes
+    kept.conversations.forget_lost("mine")
+    kept.lose("a")
+    kept.conversations.forget_lost("mine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -42,6 +43,22 @@ async def test_whoever_joins_during_an_outage_hears_of_that_alone() -> None:
     (outage,) = progress.describe()["outages"]
     assert outage["reason"] == "the link was lost"
     assert outage["ended"] >= outage["began"]
+
+
+@pytest.mark.parametrize("step", [-86_400.0, 86_400.0])
+async def test_how_long_an_outage_was_does_not_depend_on_the_clock_that_is_corrected_meanwhile(
+    step: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    progress = Progress("lab-box")
+    progress.went_out(LinkLostError("the link was lost"))
+    right = time.time
+    monkeypatch.setattr(time, "time", lambda: right() + step)
+    progress.came_back()
+    (outage,) = progress.describe()["outages"]
+    assert 0 <= outage["ended"] - outage["began"] < PATIENCE
+    assert abs(outage["ended"] - time.time()) < PATIENCE
+    assert 0 <= progress.take_away()["seconds"] < PATIENCE
+    assert change_in_words(progress.describe(), None) == "connected again after 0 s; nothing was lost"
 
 
 async def test_steps_without_end_are_kept_in_bounds_and_told_as_far_as_they_are_kept() -> None:

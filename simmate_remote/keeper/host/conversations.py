@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simmate_remote.keeper.host.lease import in_words
+from simmate_remote.streams.clock import elapsed
 from simmate_remote.streams.conversation import Acceptor, Conversation
 
 logger = logging.getLogger(__name__)
@@ -106,13 +107,13 @@ class Conversations:
         if known.conversation.carriers:
             if known.timer is not None:
                 known.timer.cancel()
-                self._say(known, f"came back after {in_words(round(time.time() - (known.lost_since or 0.0)))}")
+                self._say(known, f"came back after {in_words(round(elapsed() - known.lost_at))}")
             known.timer = known.lost_since = None
         elif token in self._known and known.lost_since is None:
             if known.visits or known.conversation.ended is not None:
                 self._end(token, known.conversation.ended or "the visit is over")
             else:
-                known.lost_since = time.time()
+                known.lost_since, known.lost_at = time.time(), elapsed()
                 self._say(known, "lost its connection")
                 self._wait_for_near_end(token, known)
         self._changed()
@@ -153,4 +154,5 @@ class _Known:
         self.visits = conversation.owner == VISITOR
         self.since = time.time()
         self.lost_since: float | None = None
+        self.lost_at = 0.0
         self.timer: asyncio.TimerHandle | None = None

@@ -10,6 +10,9 @@ from collections.abc import Callable
 class Lease:
     """Runs out when nothing held it for its whole length.
 
+    It counts the time for which this machine is awake: one that sleeps is kept from nobody, and one that wakes up after
+    a night has not ended yet what its user comes back to. What is done to the clock does not matter.
+
     Args:
         length: Seconds.
         run_out: Called once, when the lease has run out.
@@ -20,7 +23,6 @@ class Lease:
         self._run_out = run_out
         self._held = False
         self._timer: asyncio.TimerHandle | None = None
-        self._ends = 0.0
         self._start()
 
     @property
@@ -30,8 +32,10 @@ class Lease:
 
     @property
     def ends(self) -> float | None:
-        """When it runs out, in seconds since the epoch; None while it is held."""
-        return None if self._timer is None else self._ends
+        """When it runs out, in seconds since the epoch by the clock as it is now; None while it is held."""
+        if self._timer is None:
+            return None
+        return time.time() + self._timer.when() - asyncio.get_running_loop().time()
 
     def renew(self, length: float) -> None:
         """Set another length; it counts from now."""
@@ -52,7 +56,6 @@ class Lease:
         if self._timer is not None:
             self._timer.cancel()
         self._timer = asyncio.get_running_loop().call_later(self._length, self._run_out)
-        self._ends = time.time() + self._length
 
 
 def in_words(seconds: float) -> str:
