@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -219,6 +220,27 @@ async def test_what_the_account_may_not_read_or_write_is_named_and_the_rest_goes
     refused = {problem.path.removeprefix(f"{box.home}/tree/") for problem in sent.problems}
     assert refused == {"1/11", "3/new", "3"}
     box.run("chmod -R u+rwX ~/tree")
+
+
+async def test_nobody_waits_for_a_digest_that_nobody_needs(box: Box, tmp_path: Path) -> None:
+    size = 12 << 30
+    box.run(f"truncate -s {size} ~/endless")
+    with (tmp_path / "endless").open("wb") as begun:
+        begun.truncate(size - 1)
+
+    def reads() -> bool:
+        for entry in Path("/proc/self/fd").iterdir():
+            with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+                if os.readlink(entry) == str(tmp_path / "endless"):
+                    return True
+        return False
+
+    pulling = asyncio.create_task(pull(host_of(box), "endless", to=tmp_path))
+    await asyncio.to_thread(wait_until, reads, 20, "reading what is here")
+    pulling.cancel()
+    done, _ = await asyncio.wait([pulling], timeout=10)
+    box.run("rm ~/endless")
+    assert done
 
 
 # The commands

@@ -89,6 +89,7 @@ async def transfer(
             except (EOFError, OSError, SimmateRemoteError) as error:
                 raise _explained(error, host, order, transport, near) from error
             finally:
+                tally.given_up = True
                 hang_up(sock)
                 await asyncio.gather(working, return_exceptions=True)
     return Outcome(order, tally, time.monotonic() - began)

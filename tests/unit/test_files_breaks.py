@@ -97,6 +97,16 @@ def test_a_file_that_grew_gets_what_is_new(file: Path, target: Path) -> None:
     assert snapshot(target) == snapshot(file.parent)
 
 
+def test_a_disk_that_takes_a_part_of_what_is_written(file: Path, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy(file, to=target)
+    with file.open("ab") as more:
+        more.write(b"one more line\n")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, content: write(descriptor, content[: len(content) // 2 + 1]))
+    assert copy(file, to=target).sender.travelled == 14
+    assert snapshot(target) == snapshot(file.parent)
+
+
 def test_a_writer_that_still_lives_is_left_to_itself(file: Path, target: Path) -> None:
     cut(file, target)
     (part,) = parts(target)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from simmate_remote.errors import ProtocolError
 from simmate_remote.files.host.entries import SMALL, Begin, Entry
 from simmate_remote.files.host.partial import Basis, Partial, write_small
@@ -26,18 +28,19 @@ class Incoming:
         self._small = bytearray()
         self._partial: Partial | None = None
 
-    def begin(self, basis: Basis | None) -> None:
+    def begin(self, basis: Basis | None, go_on: Callable[[], None]) -> None:
         """Make room for it.
 
         Args:
             basis: What has the bytes before the head's offset.
+            go_on: Called now and then while these are copied.
 
         Raises:
             OSError: It cannot be made.
         """
         if self.head.size > SMALL or self.head.offset:
             folder = self._tree.fd(self.entry.parent)
-            self._partial = Partial(folder, self.entry.name, basis, self.head.offset)
+            self._partial = Partial(folder, self.entry.name, basis, self.head.offset, go_on)
 
     def write(self, content: memoryview) -> None:
         """Take what comes next.

@@ -80,6 +80,7 @@ class Tally:
         noted: Things that are said of others.
         problems: Both, as many as are kept.
         would: In a dry run: names and sizes of the files that would be sent, as many as are kept.
+        given_up: Whether nobody waits for it any more.
     """
 
     def __init__(self) -> None:
@@ -88,6 +89,16 @@ class Tally:
         self.failed = self.noted = 0
         self.problems: list[Problem] = []
         self.would: list[tuple[str, int]] = []
+        self.given_up = False
+
+    def go_on(self) -> None:
+        """See whether there is somebody who waits, before the next piece of what takes long.
+
+        Raises:
+            EOFError: There is nobody.
+        """
+        if self.given_up:
+            raise EOFError("nobody waits for it any more")
 
     def add(self, problem: Problem) -> None:
         """Take note of a problem."""

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import stat
+from collections.abc import Callable
 from typing import NamedTuple
 
 from simmate_remote.files.host.entries import PARTIAL_PREFIX, PARTIAL_SUFFIX, SMALL, Begin
@@ -62,13 +63,17 @@ class Partial:
         name: The name that it shall get.
         basis: What has its first bytes, if anything.
         offset: How many.
+        go_on: Called now and then while these are copied.
 
     Raises:
         OSError: It cannot be made.
     """
 
-    def __init__(self, folder: int, name: bytes, basis: Basis | None, offset: int) -> None:
+    def __init__(
+        self, folder: int, name: bytes, basis: Basis | None, offset: int, go_on: Callable[[], None] = lambda: None
+    ) -> None:
         self.size = offset
+        self._go_on = go_on
         self._name = name
         self._hidden = partial_name(name)
         self._folder = os.dup(folder)
@@ -133,7 +138,7 @@ class Partial:
         try:
             _lock(file)
             if basis is not None:
-                _copy(basis, file, self.size)
+                _copy(basis, file, self.size, self._go_on)
             # Whoever else writes to a hidden file of this name keeps what was theirs, without a name.
             os.rename(passing, self._hidden, src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except BaseException:
@@ -225,11 +230,11 @@ def _lock(file: int) -> bool:
     return True
 
 
-def _copy(source: int, target: int, size: int) -> None:
+def _copy(source: int, target: int, size: int, go_on: Callable[[], None]) -> None:
     position = 0
     while position < size:
+        go_on()
         content = os.pread(source, min(COPIED_AT_ONCE, size - position), position)
         if not content:
             raise OSError("what is at the target became shorter meanwhile")
-        os.write(target, content)
-        position += len(content)
+        position += os.write(target, content)  # a disk that is nearly full takes less

@@ -177,7 +177,9 @@ class Receiver:
             return None
         try:
             size = os.fstat(file).st_size
-            return Basis.of(name, file, digest_of(file, size, self._buffer)) if size <= entry.size else None
+            if size > entry.size:
+                return None
+            return Basis.of(name, file, digest_of(file, size, self._buffer, self._tally.go_on))
         finally:
             os.close(file)
 
@@ -202,7 +204,7 @@ class Receiver:
         self._incoming = Incoming(self._tree, entry, head)
         self._had = head.offset == head.size and basis is not None and basis.name == entry.name
         if not self._had and not self._dry_run:
-            self._try(lambda incoming: incoming.begin(basis))
+            self._try(lambda incoming: incoming.begin(basis, self._tally.go_on))
 
     def _write(self, content: memoryview) -> None:
         self._tally.travelled += len(content)

@@ -226,7 +226,7 @@ class Sender:
 
     def _is_same(self, file: int, want: Want) -> bool:
         try:
-            return digest_of(file, want.offset, self._buffer) == want.digest
+            return digest_of(file, want.offset, self._buffer, self._tally.go_on) == want.digest
         except OSError:
             return False
 
@@ -297,17 +297,19 @@ def _reading(read: Callable[..., T], *arguments: Any) -> T:
         raise _UnreadableError(error.strerror or error) from error
 
 
-def digest_of(file: int, size: int, buffer: memoryview) -> bytes:
+def digest_of(file: int, size: int, buffer: memoryview, go_on: Callable[[], None]) -> bytes:
     """Give the SHA-256 of the first bytes of a file; of fewer, if it is shorter.
 
     Args:
         file: Its descriptor.
         size: How many bytes.
         buffer: Where to read them.
+        go_on: Called between pieces: it may take minutes.
     """
     digest = hashlib.sha256()
     position = 0
     while position < size:
+        go_on()
         count = os.preadv(file, [buffer[: size - position]], position)
         if not count:
             break
