@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +10,6 @@ import pytest
 
 from tests.boxes import Box
 from tests.users import Typist
-
-PROGRAM = str(Path(sys.executable).with_name("simmate-remote"))
 
 
 class User(Typist):

@@ -11,53 +11,24 @@ import pytest
 
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import EmbeddedBox, assert_nothing_left
+from tests.carried import CONVERGE, WAIT
 from tests.command_lines import User, connected
 from tests.databases import end_database
 from tests.hosts import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-CODE = """
-from pathlib import Path
-
-from simmate_remote import workflow
-from simmate_remote.workflows import ShellTask
-from simmate_remote.workflows.current import current
-
-class MoreSteps:
-    is_monitor = False
-
-    def check(self, directory="./"):
-        return "not converged" in Path(directory, "stdout.txt").read_text()
-
-    def correct(self, directory="./"):
-        steps = Path(directory, "steps")
-        steps.write_text(steps.read_text() + "x")
-        return {"errors": ["not converged"], "actions": ["one step more"]}
-
-class Converging(ShellTask[int]):
-    command = ("sh", "-c", "if [ $(wc -c < steps) -lt 2 ]; then echo not converged; exit 2; fi")
-    handlers = (MoreSteps(),)
-
-    def setup(self, folder: Path) -> None:
-        (folder / "steps").write_text("")
-
-@workflow
-def converge() -> None:
-    Converging().run()
-
+CODE = (
+    WAIT
+    + CONVERGE
+    + """
 @workflow
 def halve(number: int) -> int:
     if number % 2:
         raise ValueError(f"{number} is odd")
     return number // 2
-
-@workflow
-def wait() -> str:
-    while not (current().folder / "go").exists():
-        current().cancelled.wait(0.02)
-    return "went"
 """
+)
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from simmate_remote.session.desk import Desk
 from simmate_remote.session.join import join
 from simmate_remote.workflows.run_handle import RunHandle
 from tests.boxes import Box, assert_nothing_left
+from tests.carried import CONVERGE
 from tests.hosts import end_session, host_of, session_lasts, session_pid, wait_until
 from tests.users import PROGRAM
 
@@ -92,12 +93,11 @@ def not_here() -> object:
 """
 
 
-PROGRAMS = """
-from pathlib import Path
+PROGRAMS = (
+    CONVERGE
+    + """
 import os, signal
 
-from simmate_remote import workflow
-from simmate_remote.workflows import ShellTask
 from simmate_remote.workflows.current import current
 
 
@@ -106,31 +106,6 @@ class Counted(ShellTask[int]):
 
     def workup(self, folder: Path) -> int:
         return len((folder / "count").read_text().split())
-
-
-class MoreSteps:
-    is_monitor = False
-
-    def check(self, directory="./"):
-        return "not converged" in Path(directory, "stdout.txt").read_text()
-
-    def correct(self, directory="./"):
-        steps = Path(directory, "steps")
-        steps.write_text(steps.read_text() + "x")
-        return {"errors": ["not converged"], "actions": ["one step more"]}
-
-
-class Converging(ShellTask[int]):
-    command = ("sh", "-c", "if [ $(wc -c < steps) -lt 2 ]; then echo not converged; exit 2; fi")
-    handlers = (MoreSteps(),)
-
-    def setup(self, folder: Path) -> None:
-        (folder / "steps").write_text("")
-
-
-@workflow
-def converge() -> None:
-    Converging().run()
 
 
 @workflow
@@ -147,6 +122,7 @@ def program_then_death() -> list[object]:
 def sleep() -> int:
     return ShellTask(command="sleep 8712399").run()
 """
+)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from tests.boxes import assert_nothing_left
+from tests.carried import CONVERGE, WAIT
 from tests.command_lines import User, connected
 from tests.hosts import wait_until
 from tests.lab import Lab
@@ -25,48 +26,14 @@ pytestmark = pytest.mark.lab
 
 HOUR = 3600
 NEWS = re.compile(r"since [0-9:]+( \(\d+ s\))?: 1 finished")
-CODE = """
-from simmate_remote import workflow
-from simmate_remote.workflows.current import current
-
+CODE = (
+    WAIT
+    + """
 @workflow
 def nothing() -> None:
     pass
-
-@workflow
-def wait() -> str:
-    while not (current().folder / "go").exists():
-        current().cancelled.wait(0.02)
-    return "went"
 """
-PROGRAM = """
-from pathlib import Path
-
-from simmate_remote import workflow
-from simmate_remote.workflows import ShellTask
-
-class MoreSteps:
-    is_monitor = False
-
-    def check(self, directory="./"):
-        return "not converged" in Path(directory, "stdout.txt").read_text()
-
-    def correct(self, directory="./"):
-        steps = Path(directory, "steps")
-        steps.write_text(steps.read_text() + "x")
-        return {"errors": ["not converged"], "actions": ["one step more"]}
-
-class Converging(ShellTask[int]):
-    command = ("sh", "-c", "if [ $(wc -c < steps) -lt 2 ]; then echo not converged; exit 2; fi")
-    handlers = (MoreSteps(),)
-
-    def setup(self, folder: Path) -> None:
-        (folder / "steps").write_text("")
-
-@workflow
-def converge() -> None:
-    Converging().run()
-"""
+)
 
 Connect = Callable[..., AbstractContextManager[User]]
 
@@ -152,7 +119,7 @@ def see_all_by_the_clock_here(user: User) -> None:
 @pytest.mark.timeout(300)  # the lab's environment, in which tasks can run, is made by the first test that needs it
 def test_corrections_are_by_the_clock_here(user_by: Connect, lab: Lab) -> None:
     python = str(lab.environment(*same_as_here([*PACKAGES, "pydantic", "platformdirs", "PyYAML"])))
-    with user_by(HOUR, PROGRAM, python) as user:
+    with user_by(HOUR, CONVERGE, python) as user:
         run = user("run", "work.py:converge", "--on", user.host, "--detach").split()[0]
         user.until(lambda runs: runs[0]["state"] == "finished", SLOW)
         about = json.loads(user("runs", "show", run, "--json"))
