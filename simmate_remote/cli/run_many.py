@@ -19,6 +19,7 @@ from simmate_remote.workflows.handle import Handle
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place, open_place
 from simmate_remote.workflows.resources import start
+from simmate_remote.workflows.run_handle import RunHandle
 from simmate_remote.workflows.run_tasks import TaskReport
 from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.target import Target
@@ -78,6 +79,8 @@ class _Runs:
             for number, handle in enumerate(self._handles):
                 if number not in self._outcomes:
                     ended = handle.done()
+                    if ended and isinstance(handle, RunHandle):
+                        handle.settle()
                     lines[number].look()
                     if ended:
                         self._take_outcome(number, tell=live is None)

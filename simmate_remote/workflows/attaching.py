@@ -46,13 +46,15 @@ def attach(desk: RunDesk, spec: Spec, folder: str, tasks: RunTasks, on_update: C
     handle: RunHandle[Any] = RunHandle(spec.workflow, spec.id, folder, None, watch, spec.payload.get("digest", ""))
     handle.listen(tasks)
     shown: Update | None = None
-    while not handle.done():
-        update = handle.progress
+    while True:
+        ended = handle.done()
+        update = handle.settle() if ended else handle.progress
         if update != shown:
             on_update(update)
             shown = update
+        if ended:
+            return handle.outcome()
         handle.wait_for_news(_SECONDS_BETWEEN_LOOKS)
-    return handle.outcome()
 
 
 def run_again(desk: RunDesk, spec: Spec, changes: Mapping[str, str]) -> str:

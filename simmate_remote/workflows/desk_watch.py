@@ -22,6 +22,8 @@ INLINE = 64 * 1024
 Ended = Literal["finished", "failed", "cancelled"]
 
 _BEGIN_LIMIT = 30.0
+_SETTLE_LIMIT = 2.0
+"""Seconds; what is shown is worth no more."""
 _STATES: dict[str, State] = {"queued": "waiting", "interrupted": "waiting", "running": "running"}
 
 
@@ -75,7 +77,9 @@ class DeskWatch:
         self.desk = desk
         self.host = desk.name
         self.news = threading.Event()
-        self._unfinished = set(ids)
+        self._ids = frozenset(ids)
+        self._unfinished = set(self._ids)
+        self._whole: set[str] = set()  # those of which there is nothing more to be heard
         self._states: dict[str, Ended] = {}
         self._endings: dict[str, dict[str, Any]] = {}
         self._updates: dict[str, Update] = {}
@@ -135,8 +139,13 @@ class DeskWatch:
             if self._listening is None and self._unfinished:
                 self._begun.clear()
                 self._listening = self.desk.follow("events", list(self._unfinished), self._take_event)
-                self._listening.add_done_callback(lambda _: self._begun.set())
+                self._listening.add_done_callback(self._heard)
         self._begun.wait(_BEGIN_LIMIT)
+
+    def settle(self, run: str) -> None:
+        """Wait, not for long, for what a run has reported before its end: that goes another way than its end."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._hears_more({run}), _SETTLE_LIMIT)
 
     def close(self) -> None:
         """Listen no longer to what the runs report."""
@@ -204,20 +213,36 @@ class DeskWatch:
             self._states[about["run"]] = about["state"]
             self._unfinished.discard(about["run"])
             self._changed.notify_all()
-            done = not self._unfinished
         self.news.set()
-        if done:
-            self.close()
+        self._close_in_time()
 
     def _take_event(self, item: dict[str, Any]) -> None:
         with self._changed:
             if "workers" in item:
                 self._workers = item["workers"]
             if item.get("begun"):
+                self._whole |= self._ids - self._updates.keys()  # what is not there any more
                 self._begun.set()
             if "run" in item:
                 self._take_news(item["run"], item)
+            self._changed.notify_all()
         self.news.set()
+        self._close_in_time()
+
+    def _heard(self, _: Future[None]) -> None:
+        self._begun.set()
+        with self._changed:
+            self._changed.notify_all()
+
+    def _hears_more(self, runs: Iterable[str]) -> bool:
+        return self._listening is not None and not self._listening.done() and not self._whole.issuperset(runs)
+
+    def _close_in_time(self) -> None:
+        """Listen no longer once all have ended, and have been heard to."""
+        with self._changed:
+            over = not self._unfinished and not self._hears_more(self._ids)
+        if over:
+            self.close()
 
     def _take_news(self, run: str, item: dict[str, Any]) -> None:
         known = self._updates.get(run, Update())
@@ -228,6 +253,8 @@ class DeskWatch:
                 known = Update()  # what a dead attempt had reported is no longer true
             worker = status["worker"] if state == "running" else ""
             self._updates[run] = replace(known, state=state, worker=worker, attempt=attempt)
+            if state == "finished":
+                self._whole.add(run)
         elif "added" in (report := item["report"]) or report.get("key") != run:
             self._parts.setdefault(run, RunTasks()).take(report)
         else:

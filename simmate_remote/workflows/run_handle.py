@@ -124,6 +124,11 @@ class RunHandle(Handle[R]):
             self._watch.use(self.id, tasks)
         self._watch.listen()
 
+    def settle(self) -> Update:
+        """Give how far it was at its end, once that is known; it has ended."""
+        self._watch.settle(self.id)
+        return self.progress
+
     def wait_for_news(self, timeout: float) -> None:
         """Wait until there is something new about it, or others that began with it, or for some seconds."""
         self._watch.news.wait(timeout)

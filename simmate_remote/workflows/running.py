@@ -96,11 +96,12 @@ def _run_at_desk(
     try:
         handle.listen(tasks)
         while True:
-            update = handle.progress
+            ended = handle.done()
+            update = handle.settle() if ended else handle.progress
             if on_update is not None and update != shown:
                 on_update(update)
                 shown = update
-            if handle.done():
+            if ended:
                 return handle.outcome()
             alone_since = (alone_since or time.monotonic()) if update.state == "no worker" else None
             if alone_since and patience is not None and time.monotonic() - alone_since > patience:

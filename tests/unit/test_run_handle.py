@@ -20,8 +20,12 @@ from simmate_remote.errors import (
     WorkflowError,
 )
 from simmate_remote.inventory import Host
+from simmate_remote.runs.host.spec import Spec
+from simmate_remote.workflows.attaching import attach
 from simmate_remote.workflows.desk_watch import DeskWatch
 from simmate_remote.workflows.run_handle import RunHandle
+from simmate_remote.workflows.run_tasks import RunTasks
+from simmate_remote.workflows.watching import Update
 
 LIMIT = 5.0
 RUN = "run-1"
@@ -193,3 +197,51 @@ def test_a_timeout_ends_the_waiting_for_somebody_else_who_fetches() -> None:
     go.set()
     first.join(LIMIT)
     assert in_time(handle.result) == 1
+
+
+class ReportingDesk(PlayedDesk):
+    """A desk that tells of the end before it tells what the run had reported by then."""
+
+    def __init__(self, *endings: dict[str, Any]) -> None:
+        super().__init__(*endings)
+        self.events: Future[None] = Future()
+        self.report: Callable[[dict[str, Any]], None] = lambda _: None
+        self.asked = threading.Event()
+
+    def follow(
+        self, name: str, ids: Iterable[str], take: Callable[[dict[str, Any]], None], **further: Any
+    ) -> Future[None]:
+        if name == "outcomes":
+            return super().follow(name, ids, take, **further)
+        self.report = take
+        take({"run": RUN, "status": {"state": "running", "attempt": 1, "worker": "w"}})
+        take({"workers": 1, "begun": True})
+        return self.events
+
+
+@pytest.mark.parametrize("heard", [True, False])
+def test_what_was_reported_before_the_end_is_heard_before_that_is_told(heard: bool) -> None:
+    desk = ReportingDesk(ended(result=travelling(pickle.dumps(7))))
+    spec = Spec(id=RUN, workflow="relax", parameters={}, program="", started_by="me")
+    shown: list[Update] = []
+    began = threading.Event()
+
+    def show(update: Update) -> None:
+        shown.append(update)
+        began.set()
+
+    tasks = RunTasks()
+    got: Future[Any] = Future()
+    threading.Thread(target=lambda: got.set_result(attach(desk, spec, "/f", tasks, show)), daemon=True).start()
+    assert began.wait(LIMIT)
+    desk.tell()
+    if heard:
+        desk.report({"run": RUN, "report": {"key": RUN, "done": 3.0, "total": 3.0, "text": ""}})
+        desk.report({"run": RUN, "report": {"key": "part", "label": "part 1", "name": "part", "state": "finished"}})
+        desk.report({"run": RUN, "status": {"state": "finished", "attempt": 1, "worker": "w"}})
+    else:
+        desk.events.set_exception(SessionStoppedError("it is gone"))
+    assert got.result(LIMIT).result == 7
+    assert shown[-1].state == "finished"
+    assert (shown[-1].done, len(tasks.take_endings())) == ((3.0, 1) if heard else (0.0, 0))
+    assert desk.events.done()  # nobody listens any more
