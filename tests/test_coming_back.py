@@ -92,7 +92,8 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
 
 def test_coming_back_to_a_session_that_lived(user: User) -> None:
     assert user.lines("meanwhile", "runs", "outage", "event", "found") == []
-    user("run", "work.py:add", "a=-1", "--on", "lab-box", code=1)
+    user("run", "work.py:add", "a=-1", "--on", "lab-box", "--detach")
+    user.until(lambda runs: runs[0]["state"] == "failed")
     run = user("run", "work.py:wait", "--on", "lab-box", "--detach").split()[0]
     user.began()
     for pid in nannies():

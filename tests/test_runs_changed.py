@@ -61,9 +61,13 @@ def test_parameters_of_any_size_can_be_changed(user: Typist) -> None:
     (user.folder / "small.dat").write_bytes(b"0" * 3)
     user("run", "work.py:measure", "--parameters", "long.yaml", "file=large.dat", "--on", "lab-box", code=1)
     failed = user.until(lambda runs: runs[0]["state"] == "failed")
+    user("runs")
+    assert "failed" not in user.told  # the command itself has shown it
     user("runs", "restart", failed["id"], "times=2")
     again = user.until(lambda runs: runs[0]["state"] == "finished")
     assert (again["restarted_from"], again["result"]) == (failed["id"], [200, "large.dat", 3_000_000])
+    user("runs")
+    assert "1 finished" in user.told
     user("runs", "restart", failed["id"], "file=nowhere.dat", code=1)
     assert "nowhere.dat is given as a file, and cannot be read" in user.told
     # What has shrunk, and what has grown, travels as it needs to.

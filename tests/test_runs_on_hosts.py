@@ -44,8 +44,9 @@ def user(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 def test_rows_come_by_themselves_and_coming_back_tells_of_them(user: User) -> None:
-    user("run", "work.py:add", "a=1", "--on", "lab-box")
-    user("run", "work.py:add", "a=-1", "--on", "lab-box", code=1)
+    user("run", "work.py:add", "a=1", "--on", "lab-box", "--detach")
+    user("run", "work.py:add", "a=-1", "--on", "lab-box", "--detach")
+    user.until(lambda runs: [run["state"] for run in runs] == ["failed", "finished"])
     told = user("connect", "lab-box")
     assert "1 finished, 1 failed" in told
     assert "failed: add" in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,8 +25,15 @@ from simmate_remote.cli.output import (
 )
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run_many import run_many
-from simmate_remote.errors import CodeDiffersWarning, SimmateRemoteError, error_to_dict
+from simmate_remote.errors import (
+    CodeDiffersWarning,
+    RunDamagedError,
+    RunInterruptedError,
+    SimmateRemoteError,
+    error_to_dict,
+)
 from simmate_remote.inventory import load_host
+from simmate_remote.runs.shown import note_shown
 from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import Place
@@ -79,7 +87,7 @@ def run(
     host = None if on in HERE else load_host(on)
     if detach and host is None:
         raise typer.BadParameter("a run can be left to a host only, which --on names", param_hint="--detach")
-    with only_the_document(as_json):
+    with only_the_document(as_json), end_is_shown():
         target = load_target(function)
         sets = parameter_sets(target, parameters or [], parameters_file)
         place = connected(host, stay=detach) if host else contextlib.nullcontext(HERE[on])
@@ -106,6 +114,16 @@ def run(
         show_outcome(outcome, target.name, on, as_json)
 
 
+@contextlib.contextmanager
+def end_is_shown() -> Iterator[None]:
+    """Let the end of a run be no news that an error within the block tells of."""
+    try:
+        yield
+    except (RunInterruptedError, RunDamagedError) as error:
+        note_shown([error.run])
+        raise
+
+
 def _show_started(handles: list[RunHandle[Any]], on: str, as_json: bool) -> None:
     for handle in handles:
         emit_line({"id": handle.id, "on": on, "folder": handle.folder}, human=handle.id, as_json=as_json)
@@ -121,6 +139,7 @@ def show_outcome(outcome: RunOutcome, name: str, on: str, as_json: bool) -> None
         on: Where.
         as_json: Whether ``--json`` was given.
     """
+    note_shown([outcome.run])
     tried = f", at attempt {outcome.attempts} since workers died" if outcome.attempts > 1 else ""
     where = {"serial": "in this process", "local": "on this machine"}.get(on, f"on {outcome.worker} of {on}")
     if outcome.error is not None:
@@ -136,6 +155,7 @@ def show_outcome(outcome: RunOutcome, name: str, on: str, as_json: bool) -> None
 
 
 def _show_many(outcomes: list[RunOutcome], sets: list[dict[str, Any]], on: str, as_json: bool) -> None:
+    note_shown(outcome.run for outcome in outcomes)
     data = [
         {"parameters": plain(each), **(_success(outcome, on) if outcome.error is None else _failure(outcome, on))}
         for each, outcome in zip(sets, outcomes, strict=True)

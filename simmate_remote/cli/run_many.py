@@ -14,6 +14,7 @@ from simmate_remote.cli.output import err, note, safe
 from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.task_lines import TaskLines
 from simmate_remote.cli.task_table import ROWS, counted, task_table
+from simmate_remote.runs.shown import note_shown
 from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.handle import Handle
 from simmate_remote.workflows.outcome import RunOutcome
@@ -95,6 +96,7 @@ class _Runs:
         note(f"{sum(not handle.done() for handle in self._handles)} runs are taken back")
         for handle in self._handles:
             handle.cancel()
+        note_shown(handle.id for handle in self._handles if isinstance(handle, RunHandle))
 
     def _take_outcome(self, number: int, *, tell: bool) -> None:
         outcome = self._outcomes[number] = self._handles[number].outcome()

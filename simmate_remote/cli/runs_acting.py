@@ -25,6 +25,7 @@ from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.intents import ask_to_cancel, forget
 from simmate_remote.runs.listing import HERE, find_run, read_run, shown_id
 from simmate_remote.runs.local import open_rows
+from simmate_remote.runs.shown import forget_shown
 from simmate_remote.runs.states import ENDED
 
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or so much of its end that no other has it.")]
@@ -39,11 +40,16 @@ def attach(run: RunId, as_json: JsonOption = False) -> None:
     Ctrl-C leaves it; it goes on.
     """
     from simmate_remote.cli.progress import RunProgress
-    from simmate_remote.cli.run import show_outcome
+    from simmate_remote.cli.run import end_is_shown, show_outcome
     from simmate_remote.workflows.attaching import attach as wait_for
 
     about = _about(run)
-    with only_the_document(as_json), _desk(about) as desk, RunProgress(about["workflow"], live=True) as progress:
+    with (
+        only_the_document(as_json),
+        end_is_shown(),
+        _desk(about) as desk,
+        RunProgress(about["workflow"], live=True) as progress,
+    ):
         spec = Spec.from_bytes(desk.fetch(about["id"], "spec.json"))
         outcome = wait_for(desk, spec, about["folder"], progress.tasks, progress)
     show_outcome(outcome, about["workflow"], about["host"], as_json)
@@ -197,6 +203,7 @@ def restart(
             if standing in _UNDER_WAY:
                 raise _has_not_ended(about, standing)
             desk.call("restart", id=again)
+            forget_shown([again])
     note(f"{about['workflow']} runs again as {again}\n  next:      simmate-remote runs attach {shown_id(again)}")
     emit({"id": again}, as_json=as_json)
 

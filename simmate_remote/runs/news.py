@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import Any
 
 from simmate_remote.database.plain import Plain
 from simmate_remote.runs.collector import LEAST_SKEW
 from simmate_remote.runs.listing import HERE, shown_id
+from simmate_remote.runs.shown import forget_shown, shown
 from simmate_remote.runs.states import ENDED
 
 SHOWN_FAILURES = 3
+_LISTED = {
+    "sqlite": "SELECT value FROM json_each(:seen)",
+    "postgresql": "SELECT json_array_elements_text(CAST(:seen AS json))",
+}
+"""Ids that a statement is given as one value, however many they are."""
+
 LAST_LINES = 2
 """Lines of a failed run's error that are shown: its end says most."""
 
 
 def take_news(plain: Plain, now: float, host: str | None = None) -> dict[str, Any]:
     """Give what became of runs since this was last asked, in plain data, and take note that it has been told.
+
+    The ends that a command has shown as they came are left out.
 
     Args:
         plain: The database.
@@ -30,10 +40,11 @@ def take_news(plain: Plain, now: float, host: str | None = None) -> dict[str, An
         tell of these. ``here``: the runs that ended along with the program on this machine that executed them, the
         latest first.
     """
+    seen = shown()
     with plain.transaction():
         journals, here = _journals(plain, host)
         news = _nothing()
-        latest = {journal: _add(plain, news, journal, told) for journal, told in journals.items()}
+        latest = {journal: _add(plain, news, journal, told, seen) for journal, told in journals.items()}
         latest |= {journal: _add_interrupted(plain, news, journal, told) for journal, told in here.items()}
         for journal, end in latest.items():
             if end is not None:
@@ -43,6 +54,8 @@ def take_news(plain: Plain, now: float, host: str | None = None) -> dict[str, An
                     "UPDATE simmate_remote_journals SET told = :told WHERE journal = :journal",
                     {"told": min(end, now + LEAST_SKEW), "journal": journal},
                 )
+        told_of = _told_of(plain, seen)
+    forget_shown(told_of)
     return news
 
 
@@ -96,26 +109,41 @@ def _journals(plain: Plain, host: str | None) -> tuple[dict[str, float], dict[st
     return hosts, {journal: told or 0.0 for journal, name, on, told in rows if name == HERE and on == machine}
 
 
-def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> float | None:
+def _told_of(plain: Plain, seen: list[str]) -> list[str]:
+    """Give those that are told of by now in any case."""
+    if not seen:
+        return []
+    found = plain.rows(
+        "SELECT runs.id FROM simmate_remote_runs AS runs JOIN simmate_remote_journals AS journals"
+        f" ON journals.journal = runs.journal WHERE runs.id IN ({_LISTED[plain.dialect]})"
+        " AND runs.ended <= COALESCE(journals.told, 0)",
+        {"seen": json.dumps(seen)},
+    )
+    return [run for (run,) in found]
+
+
+def _add(plain: Plain, news: dict[str, Any], journal: str, told: float, seen: list[str]) -> float | None:
     """Add what a journal's rows say, and give the latest end of a run or an attempt in that; None: none is new."""
-    new = {"journal": journal, "told": told}
+    new = {"journal": journal, "told": told, "seen": json.dumps(seen)}
+    unseen = f" AND runs.id NOT IN ({_LISTED[plain.dialect]})" if seen else ""
     counts: dict[str, int] = news["counts"]
     ended = plain.rows(
-        "SELECT state, COUNT(*), SUM(CASE WHEN corrections > 0 THEN 1 ELSE 0 END), SUM(seconds), MIN(created),"
-        " MAX(ended) FROM simmate_remote_runs WHERE journal = :journal AND ended > :told GROUP BY state",
+        "SELECT state, COUNT(*), SUM(CASE WHEN corrections > 0 THEN 1 ELSE 0 END), SUM(seconds), MIN(created)"
+        f" FROM simmate_remote_runs AS runs WHERE journal = :journal AND ended > :told{unseen} GROUP BY state",
         new,
     )
-    ends: list[float] = []
-    for state, count, corrected, seconds, first, last in ended:
+    # Also of those that were seen: before these nothing is new any more.
+    last = plain.row("SELECT MAX(ended) FROM simmate_remote_runs WHERE journal = :journal AND ended > :told", new)
+    ends: list[float] = [last[0]] if last is not None and last[0] is not None else []
+    for state, count, corrected, seconds, first in ended:
         counts[state] = counts.get(state, 0) + int(count)
         news["corrected"] += int(corrected)
         news["seconds"] += float(seconds or 0.0)
         _begin_at(news, max(told, first))
-        ends.append(last)
     lost = plain.row(
         "SELECT COUNT(DISTINCT runs.id), MIN(runs.created), MAX(attempts.ended) FROM simmate_remote_runs AS runs"
         " JOIN simmate_remote_attempts AS attempts ON attempts.run = runs.id"
-        " WHERE runs.journal = :journal AND attempts.how = 'interrupted' AND attempts.ended > :told",
+        " WHERE runs.journal = :journal AND attempts.how = 'interrupted' AND attempts.ended > :told" + unseen,
         new,
     )
     if lost is not None and lost[0]:
@@ -130,8 +158,8 @@ def _add(plain: Plain, news: dict[str, Any], journal: str, told: float) -> float
     for state, count in going:
         counts[state] = counts.get(state, 0) + int(count)
     failed = plain.rows(
-        "SELECT id, workflow, error_type, error FROM simmate_remote_runs"
-        " WHERE journal = :journal AND ended > :told AND state = 'failed'"
+        "SELECT id, workflow, error_type, error FROM simmate_remote_runs AS runs"
+        f" WHERE journal = :journal AND ended > :told AND state = 'failed'{unseen}"
         f" ORDER BY ended DESC LIMIT {SHOWN_FAILURES - len(news['failures']):d}",
         new,
     )

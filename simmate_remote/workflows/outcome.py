@@ -27,6 +27,7 @@ class RunOutcome:
         worker: The name of the worker that finished it.
         seconds: From the submission until the result was here.
         printed: The end of what it printed, unless that was in this process.
+        run: The run's id, if it was one at a host's desk.
     """
 
     result: Any
@@ -36,6 +37,7 @@ class RunOutcome:
     worker: str
     seconds: float
     printed: str = field(repr=False, default="")
+    run: str = ""
 
     def get(self) -> Any:
         """Return the result, or raise what the function raised."""

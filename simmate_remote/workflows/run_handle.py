@@ -152,7 +152,7 @@ class RunHandle(Handle[R]):
                 meanwhile=f"the result is kept on the host, in {self.folder}",
                 detail="Packages whose classes are in the result have to be installed here, too, in the same version.",
             ) from error_here
-        return RunOutcome(result, None, "", *common)
+        return RunOutcome(result, None, "", *common, run=self.id)
 
     def _result(self, ending: dict[str, Any]) -> bytes:
         """Give the pickled result; a large one is on the host until now."""
@@ -179,7 +179,7 @@ class RunHandle(Handle[R]):
         if error["pickled"]:
             with contextlib.suppress(Exception):  # such as a class of a package that is not installed here
                 raised = load_answer(base64.b64decode(error["pickled"]), self._digest)
-        return RunOutcome(None, raised, text, attempts, worker, seconds, printed)
+        return RunOutcome(None, raised, text, attempts, worker, seconds, printed, self.id)
 
     def _of_ours(self, error: dict[str, str]) -> SimmateRemoteError:
         """Make the error with which the desk, and not the function, has let the run fail."""

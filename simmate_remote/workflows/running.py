@@ -109,7 +109,11 @@ def _run_at_desk(
                 raise no_worker(desk.name, patience)
             handle.wait_for_news(_SECONDS_BETWEEN_LOOKS)
     except KeyboardInterrupt:
+        # Here and not above: a host, which imports this module too, shows nothing to anybody.
+        from simmate_remote.runs.shown import note_shown
+
         handle.cancel()
+        note_shown([handle.id])
         raise
 
 

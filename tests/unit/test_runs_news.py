@@ -11,6 +11,7 @@ import pytest
 from simmate_remote.database.plain import Plain
 from simmate_remote.runs.collector import Collector, Source
 from simmate_remote.runs.news import take_news
+from simmate_remote.runs.shown import note_shown, shown
 from tests.unit.run_rows import database_kinds, made
 
 NOON = 1_800_000_000.0
@@ -95,3 +96,35 @@ def test_an_end_that_a_wrong_clock_put_into_the_future_does_not_hide_the_next_on
     assert ended(take_news(plain, NOON)) == {"finished": 1}
     tell("failed", NOON + 600)
     assert take_news(plain, NOON + 660)["counts"]["failed"] == 1
+
+
+def test_what_a_command_has_shown_is_no_news_and_what_came_beside_it_is(plain: Plain) -> None:
+    tell = Told(plain, "far")
+    note_shown(["far 1", "", "far 4"])
+    tell("finished", NOON)
+    assert take_news(plain, NOON + 60)["since"] is None
+    assert shown() == ["far 4"]  # the first is behind us, whatever is told
+    tell("failed", NOON + 100)
+    tell("finished", NOON + 200)
+    tell("failed", NOON + 300)
+    news = take_news(plain, NOON + 400)
+    assert ended(news) == {"failed": 1, "finished": 1}
+    assert [each["id"] for each in news["failures"]] == ["far 2"]
+    assert shown() == []
+    assert take_news(plain, NOON + 400)["since"] is None
+
+
+def test_so_many_are_kept_and_no_more(plain: Plain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simmate_remote.runs.shown.KEPT", 3)
+    note_shown(f"far-{number}" for number in range(5))
+    assert shown() == ["far-2", "far-3", "far-4"]
+
+
+def test_a_folder_that_cannot_be_written_does_not_keep_the_news(
+    plain: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    note_shown(["far 1"])
+    Told(plain, "far")("finished", NOON)
+    assert ended(take_news(plain, NOON + 60)) == {"finished": 1}
