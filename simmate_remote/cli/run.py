@@ -87,7 +87,7 @@ def run(
     host = None if on in HERE else load_host(on)
     if detach and host is None:
         raise typer.BadParameter("a run can be left to a host only, which --on names", param_hint="--detach")
-    with only_the_document(as_json), end_is_shown():
+    with only_the_document(as_json), end_is_shown(), what_was_taken_is_told():
         target = load_target(function)
         sets = parameter_sets(target, parameters or [], parameters_file)
         place = connected(host, stay=detach) if host else contextlib.nullcontext(HERE[on])
@@ -103,7 +103,9 @@ def run(
                         outcome = run_target(
                             target, sets[0], where, host=name, on_update=progress, tasks=progress.tasks
                         )
-                    except KeyboardInterrupt:
+                    except KeyboardInterrupt as interrupted:
+                        if interrupted.args:  # it is not known by its handle yet
+                            raise
                         note(f"{target.name} is taken back; if it runs already, Python cannot stop it before its end")
                         raise
     if detach:
@@ -121,6 +123,17 @@ def end_is_shown() -> Iterator[None]:
         yield
     except (RunInterruptedError, RunDamagedError) as error:
         note_shown([error.run])
+        raise
+
+
+@contextlib.contextmanager
+def what_was_taken_is_told() -> Iterator[None]:
+    """Tell which runs there are if somebody interrupts a submission within the block."""
+    try:
+        yield
+    except KeyboardInterrupt as interrupted:
+        if interrupted.args:
+            note(str(interrupted))
         raise
 
 

@@ -184,6 +184,7 @@ def restart(
     On a host it goes on in its folder, where its programs begin with what is there. What ran on this machine runs in
     this terminal, where it ran before, as a new run.
     """
+    from simmate_remote.cli.run import what_was_taken_is_told
     from simmate_remote.workflows.attaching import run_again
 
     changes = dict(_split(each) for each in parameters or ())
@@ -193,7 +194,7 @@ def restart(
 
         restart_here(about, parameters or (), as_json)
         return
-    with only_the_document(as_json), _desk(about) as desk:
+    with only_the_document(as_json), what_was_taken_is_told(), _desk(about) as desk:
         again = about["id"]
         if changes:
             again = run_again(desk, Spec.from_bytes(desk.fetch(again, "spec.json")), changes)

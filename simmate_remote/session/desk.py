@@ -34,6 +34,7 @@ from simmate_remote.streams.calls import Caller
 
 logger = logging.getLogger(__name__)
 
+PATIENCE_FOR_ANSWER = 3.0
 PATIENCE_FOR_REASON = 5.0
 PATIENCE_FOR_LEAVING = 30.0
 
@@ -122,8 +123,21 @@ class Desk:
 
         Raises:
             SimmateRemoteError: They were not taken, or not all: then its ``meanwhile`` says which were.
+            KeyboardInterrupt: Somebody has interrupted it; its text says which were taken, if any were.
         """
-        return background.do(self._create(list(specs), blobs))
+        handing = HandingOver(self.host.name, self._call, self._is_gone, list(specs), blobs)
+        future: Future[dict[str, str]] | None = None
+        try:
+            future = background.begin(self._create(handing))
+            return future.result()
+        except KeyboardInterrupt:
+            handing.stop()
+            # What is under way is answered in a moment, most often: then it is known what was taken, and not guessed.
+            with contextlib.suppress(KeyboardInterrupt):
+                handing.over.wait(PATIENCE_FOR_ANSWER)
+            if future is not None:
+                future.cancel()
+            raise KeyboardInterrupt(*filter(None, [handing.taken_in_words()])) from None
 
     def fetch(self, run: str, path: str, sha256: str = "") -> bytes:
         """Give the content of a file in a run's folder.
@@ -249,13 +263,13 @@ class Desk:
             await asyncio.wait({self._watching}, timeout=PATIENCE_FOR_REASON)
         return self.ended or RunsUnavailableError("the desk for runs on this host is gone", host=self.host.name)
 
-    async def _create(self, specs: list[Spec], blobs: Mapping[str, bytes]) -> dict[str, str]:
+    async def _create(self, handing: HandingOver) -> dict[str, str]:
         if not self._lasts:
             # A run is not lost with the program that wanted it, nor with another one, which has made the session: from
             # now on this stays until the run is finished.
             await self._living_session().last(for_runs=True)
             self._lasts = True
-        return await HandingOver(self.host.name, self._call, self._is_gone, specs, blobs).folders()
+        return await handing.folders()
 
     def _is_gone(self) -> bool:
         return self._caller is None or self._caller.closed.is_set()

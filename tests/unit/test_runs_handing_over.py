@@ -6,15 +6,21 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import signal
 import socket
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
 
+from simmate_remote.cli.run import what_was_taken_is_told
 from simmate_remote.errors import FolderFullError, KeeperError, RunDamagedError, SimmateRemoteError
+from simmate_remote.inventory import Host
 from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.identity import new_id
+from simmate_remote.session.background import background
+from simmate_remote.session.desk import Desk
 from simmate_remote.session.handing_over import LINE, HandingOver
 from simmate_remote.streams.calls import Caller
 
@@ -37,6 +43,8 @@ class PlayedDesk(Caller):
         self.asked: list[list[str]] = []
         self.blobs: dict[str, bytes] = {}
         self.dies_at_put = False
+        self.at_last: Callable[[], None] | None = None
+        self.may_answer = asyncio.Event()
 
     async def create(self, runs: list[dict[str, Any]], blobs: list[str]) -> dict[str, Any]:
         self.asked.append(blobs)
@@ -46,8 +54,11 @@ class PlayedDesk(Caller):
             raise self.then
         self.taken.append([each["id"] for each in runs])
         if len(self.taken) > self.takes:
-            self.close()
-            await asyncio.Event().wait()
+            if self.at_last is None:
+                self.close()
+            else:
+                self.at_last()
+            await self.may_answer.wait()
         return {"missing": [], "folders": {each["id"]: f"/runs/{each['id']}" for each in runs}}
 
     async def put(self, digest: str, offset: int, data: str, size: int) -> None:
@@ -156,3 +167,58 @@ async def test_a_digest_is_asked_for_once_with_the_runs_that_need_it() -> None:
     assert list(folders) == [each.id for each in (first, second, other, last, known)]
     assert [each for each in desk.asked if each] == [[code], [large[0]], [large[1]]]
     assert desk.blobs == blobs
+
+
+def interrupted(desk: PlayedDesk, specs: list[Spec]) -> str:
+    """Let Ctrl-C come while the desk has the last batch that it takes, and give what is said then."""
+    main = threading.main_thread().ident
+    assert main is not None
+    desk.at_last = lambda: signal.pthread_kill(main, signal.SIGINT)
+    ours = Desk(Host(name="lab", ssh="lab"))
+
+    async def open_() -> contextlib.AsyncExitStack:
+        stack = contextlib.AsyncExitStack()
+        ours._caller = await stack.enter_async_context(connected(desk))
+        ours._lasts = True
+        return stack
+
+    stack = background.do(open_())
+    try:
+        with pytest.raises(KeyboardInterrupt) as error:
+            ours.create(specs, {})
+    finally:
+        background.do(stack.aclose())
+    return str(error.value)
+
+
+def test_ctrl_c_hands_nothing_more_over_and_tells_what_was_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk, specs = PlayedDesk(takes=1), specs_of(8)
+    stop = HandingOver.stop
+
+    async def answer() -> None:
+        desk.may_answer.set()
+
+    def stop_and_answer(self: HandingOver) -> None:
+        stop(self)
+        background.begin(answer())
+
+    monkeypatch.setattr(HandingOver, "stop", stop_and_answer)
+    said = interrupted(desk, specs)
+    assert f"6 of 8 runs were taken in and go on, from {specs[0].id} to {specs[5].id}; the last 2 were not" in said
+    assert "simmate-remote runs list --on lab " in said
+    assert "simmate-remote runs cancel RUN..." in said
+    assert len(desk.taken) == 2
+
+
+def test_ctrl_c_tells_what_may_have_been_taken_where_no_answer_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("simmate_remote.session.desk.PATIENCE_FOR_ANSWER", 0.2)
+    specs = specs_of(1, 1)
+    said = interrupted(PlayedDesk(takes=0), specs)
+    assert f"the run may have been taken in, as {specs[0].id}: the answer did not come" in said
+    assert f"simmate-remote runs cancel {specs[0].id}" in said
+
+
+def test_a_command_shows_it(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), what_was_taken_is_told():
+        raise KeyboardInterrupt("6 of 8 runs were taken in")
+    assert capsys.readouterr().err == "6 of 8 runs were taken in\n"
