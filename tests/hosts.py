@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
+
+import pytest
 
 from simmate_remote.inventory import Duration, Host, Keepalive, Workers
 from simmate_remote.session.client import find
@@ -97,3 +102,19 @@ def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.05)
+
+
+def shut(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    """Let nobody enter a folder; root could, whatever its mode."""
+
+    def refusing(function: Callable[..., Any], *, itself: bool) -> Callable[..., Any]:
+        def call(path: Any = ".", *arguments: Any, **options: Any) -> Any:
+            place = None if isinstance(path, int) else Path(os.fsdecode(path))
+            if place is not None and (folder in place.parents or (itself and place == folder)):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+            return function(path, *arguments, **options)
+
+        return call
+
+    patch.setattr(os, "stat", refusing(os.stat, itself=False))
+    patch.setattr(os, "listdir", refusing(os.listdir, itself=True))

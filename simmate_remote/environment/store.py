@@ -21,6 +21,8 @@ from packaging.tags import Tag
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
+from simmate_remote.errors import Remedy, SetupError
+
 _BLOCK = 1024 * 1024
 
 
@@ -50,11 +52,23 @@ class WheelStore:
 
     Args:
         folder: The folder; default: in the user's cache.
+
+    Raises:
+        SetupError: It cannot be made.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or platformdirs.user_cache_path("simmate-remote") / "wheels"
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SetupError(
+                f"the folder for wheels here, {self.folder}, cannot be made: {error.strerror}",
+                meanwhile="nothing was contacted",
+                remedies=(
+                    Remedy("simmate-remote doctor --only here-disk", "looks at it; XDG_CACHE_HOME names another"),
+                ),
+            ) from error
         self.busy = threading.Lock()
         """Held by whoever fills the store, so that two hosts of one kind do not fetch everything twice."""
 

@@ -39,8 +39,12 @@ def write_private(path: Path, text: str, *, overwrite: bool) -> None:
         raise InventoryError(
             f"{path} cannot be written: {error.strerror}",
             meanwhile="nothing was changed",
-            remedies=(Remedy(f"ls -ld {shlex.quote(str(path.parent))}", "shows whose folder it is"),),
+            remedies=(Remedy(f"ls -ld {shlex.quote(str(_there(path.parent)))}", "shows whose folder it is"),),
         ) from error
+
+
+def _there(folder: Path) -> Path:
+    return next((each for each in (folder, *folder.parents) if os.path.lexists(each)), folder)
 
 
 def _make_folder(folder: Path) -> None:

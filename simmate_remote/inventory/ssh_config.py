@@ -27,9 +27,11 @@ def find_ssh_hosts() -> list[str]:
 
 
 def _collect(path: Path, folder: Path, depth: int, names: dict[str, None]) -> None:
-    if depth > _DEEPEST_INCLUDE or not path.is_file():
+    if depth > _DEEPEST_INCLUDE:
         return
     try:
+        if not path.is_file():  # a pipe would block
+            return
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return

@@ -21,6 +21,7 @@ from simmate_remote.doctor.examine import examine
 from simmate_remote.doctor.finding import Finding, Status
 from simmate_remote.doctor.registry import ORDER
 from simmate_remote.inventory.runtime_folder import runtime_folder
+from tests.hosts import shut
 
 
 class Home:
@@ -203,6 +204,24 @@ async def test_dead_sockets_are_removed_and_living_ones_stay(home: Home) -> None
         assert finding.status == "ok"
         assert finding.fixed is not None
         assert [path.name for path in runtime_folder().glob("*.sock")] == ["alive-0123456789.sock"]
+
+
+async def test_a_socket_with_no_room_for_one_more_is_not_removed(home: Home) -> None:
+    path = runtime_folder() / "busy-0123456789.sock"
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as waiting:
+        listening.bind(str(path))
+        listening.listen(0)
+        waiting.connect(str(path))
+        await look("here-leftovers", fix=True)
+        assert path.exists()
+
+
+async def test_a_folder_of_ssh_that_cannot_be_entered_is_said(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    home.ssh.mkdir()
+    shut(home.ssh, monkeypatch)
+    finding = await look("here-keys", fix=True)
+    assert (finding.status, finding.reason) == ("failed", f"{home.ssh} cannot be read: Permission denied")
+    assert finding.remedies[0].command == f"ls -ld {home.ssh}"
 
 
 async def test_folders_of_dead_databases_are_removed_and_those_of_living_ones_stay(home: Home) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -83,16 +84,23 @@ def test_folders_of_dead_keepers_and_no_others(user_folders: Path, monkeypatch: 
     place.mkdir()
     monkeypatch.setattr(leftovers, "PARENTS", (str(place),))
     monkeypatch.setenv("TMPDIR", str(place))
-    dead, living, young, foreign = (place / name for name in (DEAD, DEAD[:-1] + "c", DEAD[:-1] + "d", "other"))
-    for folder in (dead, living, young, foreign):
+    dead, living, busy, young, foreign = (place / name for name in (DEAD, *(DEAD[:-1] + end for end in "cde"), "other"))
+    for folder in (dead, living, busy, young, foreign):
         folder.mkdir()
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(living / "handover"))
-        listening.listen(1)
-        for folder in (dead, living, foreign):
+    with contextlib.ExitStack() as open_sockets:
+
+        def listen(folder: Path, waiting: int) -> None:
+            listening = open_sockets.enter_context(socket.socket(socket.AF_UNIX))
+            listening.bind(str(folder / "handover"))
+            listening.listen(waiting)
+
+        listen(living, 1)
+        listen(busy, 0)
+        open_sockets.enter_context(socket.socket(socket.AF_UNIX)).connect(str(busy / "handover"))
+        for folder in (dead, living, busy, foreign):
             os.utime(folder, (time.time() - 3600,) * 2)
         assert leftovers.remove(str(place / "ours")) == [str(dead)]
-    assert sorted(place.iterdir()) == sorted([living, young, foreign])
+    assert sorted(place.iterdir()) == sorted([living, busy, young, foreign])
 
 
 @given(st.text())

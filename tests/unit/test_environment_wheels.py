@@ -17,7 +17,7 @@ from simmate_remote.environment.local import Distribution, Source, Wanted
 from simmate_remote.environment.platform_tags import HostPlatform, local_platform
 from simmate_remote.environment.store import WheelStore, file_sha256
 from simmate_remote.environment.wheels import collect
-from simmate_remote.errors import WheelMissingError
+from simmate_remote.errors import SetupError, WheelMissingError
 from tests.setups import write_wheel
 
 OURS = f"cp{sys.version_info[0]}{sys.version_info[1]}"
@@ -255,3 +255,9 @@ def test_files_that_are_no_source_do_not_count(tmp_path: Path) -> None:
     assert folder_key(tmp_path / "mine") == key
     (tmp_path / "mine/data.txt").write_text("x")
     assert folder_key(tmp_path / "mine") != key
+
+
+def test_a_cache_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "cache").touch()
+    with pytest.raises(SetupError, match="cannot be made: Not a directory"):
+        WheelStore(tmp_path / "cache/wheels")

@@ -21,6 +21,7 @@ from simmate_remote.inventory import (
 )
 from simmate_remote.inventory.ssh_config import find_ssh_hosts
 from simmate_remote.inventory.words import check_destination, check_host_name
+from tests.hosts import shut
 
 
 @pytest.fixture(autouse=True)
@@ -203,8 +204,9 @@ def test_remove() -> None:
 def test_unreadable_folder_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIMMATE_REMOTE_HOSTS", str(tmp_path / "file/hosts"))
     (tmp_path / "file").write_text("")
-    with pytest.raises(InventoryError, match="cannot be written"):
+    with pytest.raises(InventoryError, match="cannot be written") as caught:
         add_host("lab-box", ssh="a")
+    assert caught.value.remedies[0].command == f"ls -ld {tmp_path}/file"
 
 
 def test_what_ssh_knows_is_a_host() -> None:
@@ -217,6 +219,15 @@ def test_what_ssh_knows_is_a_host() -> None:
     assert find_ssh_hosts()[:3] == ["lab-box", "deep-1", "inner"]
     host = load_host("inner")
     assert (host.ssh, host.source, host.folder) == ("inner", None, "~/simmate-remote")
+
+
+def test_a_folder_of_ssh_that_cannot_be_entered_names_no_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    add_host("lab-box", ssh="a")
+    write_ssh_config("Host hidden\n")
+    shut(Path.home() / ".ssh", monkeypatch)
+    assert [entry.name for entry in list_hosts()] == ["lab-box"]
+    with pytest.raises(HostNotFoundError):
+        load_host("hidden")
 
 
 @pytest.mark.parametrize("name", ["me@lab", "lab.uni.edu", "me@lab.uni.edu"])

@@ -98,7 +98,7 @@ def _answers(path: Path) -> bool:
         client.settimeout(2)
         try:
             client.connect(str(path))
-        except TimeoutError:
+        except (BlockingIOError, TimeoutError):
             return True  # it is busy, and so it lives
         except OSError:
             return False

@@ -67,7 +67,12 @@ class HereKeys(Check):
     stage = Stage.HERE
 
     async def run(self, about: Examination) -> Finding:
-        return await asyncio.to_thread(_look_at_keys, Path(local_home(), ".ssh"))
+        folder = Path(local_home(), ".ssh")
+        try:
+            return await asyncio.to_thread(_look_at_keys, folder)
+        except PermissionError as error:
+            remedy = Remedy(f"ls -ld {shlex.quote(str(folder))}", "shows whose it is")
+            return Finding.failed(f"{folder} cannot be read: {error.strerror}", remedy, wrong={})
 
     async def fix(self, about: Examination, finding: Finding) -> str | None:
         wrong = finding.data["wrong"]

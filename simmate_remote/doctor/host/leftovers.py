@@ -103,6 +103,8 @@ def _alive(folder: Path) -> bool:
             client.settimeout(2)
             try:
                 client.connect(str(path))
+            except (BlockingIOError, TimeoutError):
+                return True  # so many wait for an answer that there is no room for one more
             except OSError:
                 continue
             return True
