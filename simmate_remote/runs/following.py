@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import functools
 import logging
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol, TypeVar
@@ -36,6 +37,10 @@ EMPTY = 100
 """Bytes of a journal up to which nothing but its name stands in it."""
 
 IDS_AT_ONCE = 1000
+
+QUESTIONS = 3
+PROMPT = 1.0
+"""Seconds within which an answer says what time it is there: by half as much the two clocks may then differ unseen."""
 
 
 class Desk(Protocol):
@@ -141,9 +146,16 @@ class Follower:
     # Inside
 
     async def _describe(self) -> dict[str, Any]:
-        before = time.time()
-        about: dict[str, Any] = await self._desk.describe()
-        skew = about["time"] - (before + time.time()) / 2
+        """Ask the desk how it is; again, while its answers take too long to say what time it is there."""
+        least, skew = math.inf, 0.0
+        for _ in range(QUESTIONS):
+            before = time.time()
+            about: dict[str, Any] = await self._desk.describe()
+            took = time.time() - before
+            if took < least:
+                least, skew = took, about["time"] - before - took / 2
+            if took <= PROMPT:
+                break
         self._source = Source(about["journal"], self._host, self._machine, about["folder"], skew)
         return about
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -212,6 +213,31 @@ async def test_a_clock_that_is_an_hour_off_does_not_show_in_the_rows(rows: Plain
     created = rows.row("SELECT created FROM simmate_remote_runs")
     assert created is not None
     assert abs(created[0] - time.time()) < 60
+
+
+async def test_an_answer_that_took_long_does_not_say_what_time_it_is_there(
+    rows: Plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone_by = 0.0
+
+    class BusyAtFirst(PlayedDesk):
+        """Looks at its clock, and answers 40 s later when it is asked for the first time."""
+
+        async def describe(self) -> dict[str, Any]:
+            nonlocal gone_by
+            about = await super().describe()
+            about["time"] += gone_by
+            gone_by = 40.0
+            return about
+
+    monkeypatch.setattr(following, "time", SimpleNamespace(time=lambda: time.time() + gone_by))
+    desk = BusyAtFirst(ahead=3600.0)
+    desk.write(*a_run(1, "started"))
+    async with followed(desk, tmp_path) as follower:
+        await asyncio.wait_for(follower.caught_up.wait(), 20)
+    found = rows.row("SELECT skew FROM simmate_remote_journals")
+    assert found is not None
+    assert found[0] == pytest.approx(3600, abs=2)
 
 
 async def test_runs_whose_folders_are_not_found_are_lost_until_they_are(
