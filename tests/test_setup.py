@@ -232,6 +232,15 @@ async def test_a_named_python_is_taken_and_a_wrong_one_refused(box: Box, here: H
     box.run("rm -r ~/'my env' ~/simmate-remote")
 
 
+@pytest.mark.parametrize("wish", [Wish(extra=("ase>>3",)), Wish(only=("not-here",))])
+async def test_what_cannot_be_meant_contacts_nobody(box: Box, here: Here, wish: Wish) -> None:
+    with pytest.raises(SetupError, match="nothing was contacted"):
+        await bring(box, here, wish=wish)
+    with pytest.raises(SetupError, match="nothing was contacted"):
+        await check(bare(box), wish, here.supply, QUIET)
+    assert box.logins() == 0
+
+
 async def test_what_cannot_be_had_is_named(box: Box, here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     for name, installer in (("ours-alone", "conda"), ("sealed", "pip")):

@@ -93,6 +93,30 @@ def installed(path: list[str] | None = None) -> dict[str, Distribution]:
     return found
 
 
+def understand(
+    here: dict[str, Distribution], only: Iterable[str], extra: Iterable[str]
+) -> tuple[list[Requirement], list[Requirement]]:
+    """Read what the user asks for by name.
+
+    Args:
+        here: What is installed here.
+        only: Names; each must be installed.
+        extra: Requirements to add, as pip understands them.
+
+    Raises:
+        SetupError: A name is not installed here, or a requirement cannot be understood.
+    """
+    roots = [_parse(text) for text in only]
+    for root in roots:
+        if canonicalize_name(root.name) not in here:
+            raise SetupError(
+                f"{root.name} is not installed here",
+                meanwhile="nothing was contacted",
+                remedies=(Remedy("simmate-remote setup --help", "--only names a distribution of this environment"),),
+            )
+    return roots, [_parse(text) for text in extra]
+
+
 def choose(
     here: dict[str, Distribution], environment: dict[str, str], *, only: Iterable[str] = (), extra: Iterable[str] = ()
 ) -> Wanted:
@@ -107,18 +131,10 @@ def choose(
     Raises:
         SetupError: A name is not installed here, or a requirement cannot be understood.
     """
-    roots = [_parse(text) for text in only]
-    for root in roots:
-        if canonicalize_name(root.name) not in here:
-            raise SetupError(
-                f"{root.name} is not installed here",
-                meanwhile="nothing was contacted",
-                remedies=(Remedy("simmate-remote setup --help", "--only names a distribution of this environment"),),
-            )
+    roots, additions = understand(here, only, extra)
     if not roots:
         here = {name: each for name, each in here.items() if name not in STAYS_HERE}
         roots = [Requirement(name) for name in here if name not in TOOLS]
-    additions = [_parse(text) for text in extra]
     wished = {str(each) for each in additions}
     chosen: dict[str, Distribution] = {}
     missing: dict[str, Requirement] = {}

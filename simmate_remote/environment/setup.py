@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from simmate_remote.environment.building import Plan, build
 from simmate_remote.environment.enrolment import enrol
 from simmate_remote.environment.interpreters import install_python, wrong_python
-from simmate_remote.environment.local import Distribution, Wanted, choose
+from simmate_remote.environment.local import Distribution, Wanted, choose, understand
 from simmate_remote.environment.login import Login, log_in
 from simmate_remote.environment.programs import Programs
 from simmate_remote.environment.sending import Progress, disk_full, send
@@ -122,6 +122,7 @@ async def set_up(host: Host, wish: Wish, supply: Supply, feedback: Feedback) -> 
         RemotePythonError: There is no interpreter, and none can be brought.
         LinkError: The host cannot be reached, or the link was lost.
     """
+    understand(supply.installed, wish.only, wish.extra)  # before a password is asked for in vain
     async with _logged_in(host, feedback) as login:
         enrolment = await enrol(login, feedback.ask, agreed=wish.agreed, step=feedback.step)
         report = await _in_thread(login, _Work(login, host, wish, supply, feedback).make)
@@ -135,6 +136,7 @@ async def check(host: Host, wish: Wish, supply: Supply, feedback: Feedback) -> S
 
     Args and exceptions are those of :func:`set_up`.
     """
+    understand(supply.installed, wish.only, wish.extra)
     async with _logged_in(host, feedback) as login:
         return await _in_thread(login, _Work(login, host, wish, supply, feedback).compare)
 
