@@ -17,13 +17,16 @@ from simmate_remote import connect
 from simmate_remote.cli import connect as connecting
 from simmate_remote.cli import sessions
 from simmate_remote.cli.app import main
+from simmate_remote.errors import SessionStoppedError
 from simmate_remote.inventory import Host
-from simmate_remote.session.client import SessionClient, find_or_start
-from tests.boxes import Box
+from simmate_remote.link import Prompt
+from simmate_remote.session.client import SessionClient, find, find_or_start
+from simmate_remote.testing import EmbeddedHost
+from tests.boxes import Box, EmbeddedBox
 from tests.hosts import end_session, host_of, leave_session, pid_there, session_pid
 from tests.users import PROGRAM
 
-pytestmark = pytest.mark.parametrize("box", ["embedded"], indirect=True)
+on_embedded = pytest.mark.parametrize("box", ["embedded"], indirect=True)
 
 
 @contextlib.contextmanager
@@ -66,6 +69,7 @@ def lives(box: Box, pid: int) -> bool:
     return pid in [each for each, _ in box.processes()]
 
 
+@on_embedded
 def test_a_connect_that_is_given_up_leaves_what_an_earlier_one_left(box: Box, host: Host, tmp_path: Path) -> None:
     scheduler = leave_something(host)
     os.mkfifo(gate := tmp_path / "gate")
@@ -83,6 +87,7 @@ def test_a_connect_that_is_given_up_leaves_what_an_earlier_one_left(box: Box, ho
     end_session(host)
 
 
+@on_embedded
 def test_a_lasting_session_that_is_slow_to_say_so_leaves_what_it_has_there(
     box: Box, host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -105,6 +110,7 @@ def test_a_lasting_session_that_is_slow_to_say_so_leaves_what_it_has_there(
     end_session(host)
 
 
+@on_embedded
 def test_a_session_that_does_not_answer_is_killed(
     box: Box, host: Host, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -127,6 +133,7 @@ def test_a_session_that_does_not_answer_is_killed(
     end_session(host)
 
 
+@on_embedded
 def test_down_ends_what_is_there_while_another_command_still_logs_in(box: Box, host: Host, tmp_path: Path) -> None:
     scheduler = leave_something(host)
 
@@ -144,6 +151,34 @@ def test_down_ends_what_is_there_while_another_command_still_logs_in(box: Box, h
     assert lives(box, scheduler)
     assert subprocess.run([PROGRAM, "down", "lab-box"], check=True, capture_output=True).stdout
     assert not lives(box, scheduler)
+
+
+def test_a_login_that_waits_for_an_answer_is_told_that_another_command_has_ended_it(tmp_path: Path) -> None:
+    with EmbeddedHost(authentication="password") as embedded:
+        host = host_of(EmbeddedBox(embedded))
+
+        async def log_in() -> str:
+            session = await find_or_start(host)
+            await session.own()
+            asked = asyncio.Event()
+
+            async def think(prompt: Prompt) -> str | None:
+                asked.set()
+                await asyncio.Event().wait()
+                return None
+
+            following = asyncio.create_task(session.follow(think))
+            await asyncio.wait_for(asked.wait(), 20)
+            other = await find(host)
+            await other.stop()
+            other.close()
+            with pytest.raises(SessionStoppedError) as told:
+                await asyncio.wait_for(following, 20)
+            session.close()
+            await session.wait_closed()
+            return told.value.what
+
+        assert asyncio.run(log_in()) == "the session was stopped"
 
 
 def disconnect(*words: str) -> None:

@@ -6,7 +6,9 @@ import asyncio
 import inspect
 import json
 import os
+import resource
 import signal
+import socket
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 
 from simmate_remote.errors import KeeperElsewhereError, KeeperError, KeeperGoneError
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.descriptors import WANTED
 from tests.boxes import Box
 from tests.keepers import Reached, end, reached
 
@@ -274,3 +277,22 @@ async def test_all_that_runs_is_listed_with_what_it_uses(box: Box) -> None:
     assert about["sessions"][0]["from"]
     assert os.fspath(about["runtime"]).startswith("/")
     await end(box)
+
+
+@pytest.mark.parametrize("box", ["embedded"], indirect=True)
+async def test_a_keeper_without_a_file_descriptor_left_takes_logins_again_when_there_are_some(box: Box) -> None:
+    async with reached(box) as there:
+        about = await there.keeper.call("describe")
+        keeper = about["pid"]
+        usual = resource.prlimit(keeper, resource.RLIMIT_NOFILE)
+        assert usual[0] >= min(WANTED, usual[1])
+        unused = min(set(range(1000)) - {int(each) for each in os.listdir(f"/proc/{keeper}/fd")})
+        resource.prlimit(keeper, resource.RLIMIT_NOFILE, (unused, usual[1]))
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.connect(f"{about['runtime']}/handover")
+            said = "cat ~/simmate-remote/keepers/*.log"
+            await until(lambda: "no login can be taken now" in box.run(said).stdout, "it has none left")
+            resource.prlimit(keeper, resource.RLIMIT_NOFILE, usual)
+        async with asyncio.timeout(ENDS), reached(box, owner="another laptop") as again:
+            assert not again.launched.started
+        await there.keeper.call("stop", reason="the test is over")

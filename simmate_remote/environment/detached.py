@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 
-def start_detached(module: str, request: dict[str, Any], log: Path, *, afresh: bool = False) -> tuple[int, bytes]:
+def start_detached(module: str, request: dict[str, Any], log: Path) -> tuple[int, bytes]:
     """Start a module of ours with the interpreter that runs here, and wait for its first line.
 
     It reads the request, a line of JSON, from its stdin; both that and its stdout are closed once it has answered.
@@ -19,13 +19,11 @@ def start_detached(module: str, request: dict[str, Any], log: Path, *, afresh: b
         module: Its full name.
         request: What it shall do.
         log: The file that its stderr is added to.
-        afresh: Whether to empty that file first.
 
     Returns:
         The process's id, and the line; empty: it died before it had said anything.
     """
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if afresh else 0)
-    stderr = os.open(log, flags, 0o600)
+    stderr = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     try:
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", module],

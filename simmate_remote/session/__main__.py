@@ -17,6 +17,7 @@ import fcntl
 import importlib
 import json
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ def main() -> None:
         except OSError:
             sys.stdout.buffer.write(ALREADY_THERE)
             return
+        # The log is this session's from here on; that of one that lives is left alone.
+        with contextlib.suppress(OSError):
+            os.ftruncate(sys.stderr.fileno(), 0)
         keep_memory_of_reads()
         path.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import fcntl
 import os
 import select
 import signal
@@ -25,6 +26,7 @@ from simmate_remote.session.paths import all_sockets, log_path, owner_of, socket
 from simmate_remote.streams.calls import Caller
 
 START_TIMEOUT = 30.0
+LISTENING = b"listening\n"
 SOL_LOCAL, LOCAL_PEERPID = 0, 2
 """Numbers of macOS's sys/un.h."""
 
@@ -289,17 +291,15 @@ async def find_or_start(host: Host, *, here: bool = False) -> SessionClient:
     while True:
         client, started = await _connect(path, host.name), False
         if client is None:
-            started = await asyncio.to_thread(_start, path, SessionOrder.of(host, owner_of(host), here=here))
+            word = await asyncio.to_thread(_start, path, SessionOrder.of(host, owner_of(host), here=here))
+            if not word:
+                raise _did_not_start("the session process died before it had begun", host, path)
+            started = word == LISTENING
             client = await _connect(path, host.name, started=started)
         if client is not None and (started or await client.is_welcome()):
             return client
         if started or time.monotonic() > deadline:
-            raise SessionError(
-                "the session process ended as soon as it had started",
-                host=host.name,
-                remedies=(Remedy(f"simmate-remote connect {host.name}", "tries again"),),
-                detail=_tail(log_path(path)),
-            )
+            raise _did_not_start("the session process ended as soon as it had started", host, path)
         # The session before this one is in its last moments.
         await asyncio.sleep(0.1)
 
@@ -309,8 +309,27 @@ async def find_all() -> list[SessionClient]:
     clients = [(path, await _connect(path, path.stem.rpartition("-")[0])) for path in all_sockets()]
     for path, client in clients:
         if client is None:
-            path.unlink(missing_ok=True)
+            _remove_if_dead(path)
     return [client for _, client in clients if client is not None]
+
+
+def _did_not_start(what: str, host: Host, path: Path) -> SessionError:
+    return SessionError(
+        what,
+        host=host.name,
+        remedies=(
+            Remedy(f"simmate-remote connect {host.name}", "tries again"),
+            Remedy("simmate-remote doctor", "looks at this machine"),
+        ),
+        detail=_tail(log_path(path)),
+    )
+
+
+def _remove_if_dead(path: Path) -> None:
+    """Remove a socket at which nobody answers, unless a session is just about to, or does not find the time."""
+    with contextlib.suppress(OSError), path.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        path.unlink(missing_ok=True)
 
 
 async def _connect(path: Path, host: str, *, started: bool = False) -> SessionClient | None:
@@ -341,13 +360,13 @@ def _death(host: str, log: Path) -> SessionStoppedError:
     )
 
 
-def _start(path: Path, order: SessionOrder) -> bool:
-    """Start a session process; give whether it is the one, or another was quicker."""
+def _start(path: Path, order: SessionOrder) -> bytes:
+    """Start a session process, and give its first word: it is the one, or another was quicker; empty: it died."""
     request = {"socket": str(path), "host": dataclasses.asdict(order)}
     _bury()
-    pid, word = start_detached("simmate_remote.session", request, log_path(path), afresh=True)
+    pid, word = start_detached("simmate_remote.session", request, log_path(path))
     _started.add(pid)
-    return word == b"listening\n"
+    return word
 
 
 def _bury() -> None:

@@ -165,7 +165,7 @@ class RemoteHost:
         )
         self.warnings += self.launched.warnings
         handlers: dict[str, Handler] = {
-            "process_ended": self._process_ended,
+            "process_ended": self._ended,
             "process_event": self._process_event,
             "everything_ends": self._everything_ends,
         }
@@ -361,7 +361,8 @@ class RemoteHost:
             await self._more_carriers.close()
         for path, server in self._errands.items():
             server.close()
-            os.unlink(path)
+            with contextlib.suppress(FileNotFoundError):  # it may have gone with its user's last login
+                os.unlink(path)
         self.conversation.close("the session ended")
         if self.link is not None:
             await self.link.close()
@@ -383,9 +384,6 @@ class RemoteHost:
         assert self.link is not None
         ssh = self.link.destination.ssh_command()
         self.warnings = compare(self.host.name, ssh, found.python, found.executable, found.versions)
-
-    def _process_ended(self, process: str, code: int | None, tail: str) -> None:
-        self._ended(process, code, tail)
 
     async def _process_event(self, process: str, event: str, name: str, code: int | None) -> None:
         if event == "child_ended":

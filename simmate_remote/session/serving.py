@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 from simmate_remote.session.control import Control
 from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.order import SessionOrder
+from simmate_remote.streams.descriptors import allow_many_connections
 
 LISTENING = b"listening\n"
 
@@ -23,6 +25,7 @@ async def serve(path: Path, host: SessionOrder, first_login: FirstLogin) -> None
         host: What the inventory says.
         first_login: The login there, under way.
     """
+    allow_many_connections()
     control = Control(host, first_login)
     loop = asyncio.get_running_loop()
     server = await loop.create_unix_server(control.client, str(path))
@@ -37,5 +40,6 @@ async def serve(path: Path, host: SessionOrder, first_login: FirstLogin) -> None
         await control.session.run()
     finally:
         server.close()
-        os.unlink(path)
+        with contextlib.suppress(FileNotFoundError):  # the folder for sockets may have gone with its user's last login
+            os.unlink(path)
         await asyncio.gather(*(client.take_leave() for client in control.clients))

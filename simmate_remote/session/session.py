@@ -213,14 +213,14 @@ class Session:
             )
             self._ending = asyncio.create_task(self.stop(end_everything=False, error=error))
 
-    def _process_ended(self, name: str, code: int | None, tail: str) -> None:
+    def _process_ended(self, process: str, code: int | None, tail: str) -> None:
         if self.stopping:
             return
-        logger.warning("%s ended by itself with %s", name, code)
-        self.dask.note_death(name, code)
-        if name in ("scheduler", "nursery"):
+        logger.warning("%s ended by itself with %s", process, code)
+        self.dask.note_death(process, code)
+        if process in ("scheduler", "nursery"):
             error = SchedulerError(
-                f"the {name} died (exit code {code})",
+                f"the {process} died (exit code {code})",
                 host=self.host.name,
                 meanwhile="everything else there is being ended",
                 remedies=(Remedy(f"simmate-remote connect {self.host.name}", "starts afresh"),),

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 MAX_DESCRIPTORS = 16
 MAX_MESSAGE = 128
 TIMEOUT = 10.0
+PAUSE = 1.0
 
 CarrierFactory = Callable[[str], FarCarrier]
 """Makes the protocol of a new carrier; told from which address its login came, if that is known."""
@@ -33,7 +34,13 @@ async def take_over(listening: socket.socket, carrier: CarrierFactory) -> None:
     """Take the stdin and stdout of commands of this login as carriers, for ever."""
     loop = asyncio.get_running_loop()
     while True:
-        connection, _ = await loop.sock_accept(listening)
+        try:
+            connection, _ = await loop.sock_accept(listening)
+        except OSError as error:
+            # Too many open files, as a rule; without this no login would ever be taken again.
+            logger.warning("no login can be taken now: %s", error)
+            await asyncio.sleep(PAUSE)
+            continue
         connection.setblocking(False)
         loop.create_task(_take_one(connection, carrier)).add_done_callback(_log_failure)
 
@@ -43,13 +50,14 @@ async def _take_one(connection: socket.socket, carrier: CarrierFactory) -> None:
     readable = asyncio.Event()
     loop.add_reader(connection, readable.set)
     try:
-        await asyncio.wait_for(readable.wait(), TIMEOUT)
-    except TimeoutError:
+        try:
+            await asyncio.wait_for(readable.wait(), TIMEOUT)
+        finally:
+            loop.remove_reader(connection)
+        message, descriptors, _, _ = socket.recv_fds(connection, MAX_MESSAGE, MAX_DESCRIPTORS)
+    except OSError:  # it said nothing in time, or is gone already
         connection.close()
         raise
-    finally:
-        loop.remove_reader(connection)
-    message, descriptors, _, _ = socket.recv_fds(connection, MAX_MESSAGE, MAX_DESCRIPTORS)
     word, _, origin = message.decode(errors="replace").partition(" ")
     if word != "carrier" or len(descriptors) != 2:
         for descriptor in descriptors:

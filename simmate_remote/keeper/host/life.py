@@ -31,6 +31,7 @@ from simmate_remote.keeper.host.record import (
 from simmate_remote.keeper.host.spawning import Spawned
 from simmate_remote.keeper.host.starting import READY
 from simmate_remote.streams.allocation import keep_memory_of_reads
+from simmate_remote.streams.descriptors import allow_many_connections
 from simmate_remote.version import __version__
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ def live(
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     keep_memory_of_reads()
+    allow_many_connections()
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(_serve(folder, runtime, order, logs, first, ready, guardian))
