@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import importlib
 import json
 import os
 import signal
-import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,122 +22,9 @@ from simmate_remote.errors import (
     SessionStoppedError,
     WorkflowError,
 )
-from simmate_remote.inventory import Host
-from simmate_remote.inventory.host_file import read_host
-from simmate_remote.inventory.runtime_folder import runtime_folder
-from simmate_remote.session.desk import Desk
-from simmate_remote.session.join import join
-from simmate_remote.workflows.run_handle import RunHandle
-from tests.boxes import Box, assert_nothing_left
-from tests.carried import CONVERGE
-from tests.hosts import end_session, host_of, session_lasts, session_pid, wait_until
-from tests.users import PROGRAM
-
-CODE = """
-from pathlib import Path
-import os, signal, sys, threading
-
-from simmate_remote import report_progress, workflow
-from simmate_remote.workflows.current import current
-
-
-@workflow
-def double(number: int) -> int:
-    print("doubling", number)
-    return 2 * number
-
-
-@workflow
-def wait(name: str = "go") -> str:
-    folder = current().folder
-    report_progress(1, 2, "waiting")
-    (folder / f"began-{len(list(folder.glob('began-*')))}").touch()
-    while not (folder / name).exists():
-        if current().cancelled.wait(0.02):
-            return "cancelled"
-    return "went"
-
-
-@workflow
-def die_first(times: int) -> int:
-    folder = current().folder
-    number = len(list(folder.glob("attempt-*"))) + 1
-    (folder / f"attempt-{number}").touch()
-    if number <= times:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-@workflow
-def large(size: int) -> bytes:
-    return b"x" * size
-
-
-@workflow
-def unsendable() -> dict:
-    return {"energy": 1.0, "locks": [threading.Lock()]}
-
-
-@workflow
-def stands() -> tuple:
-    return str(Path.cwd()), str(Path.home())
-
-
-@workflow
-def not_here() -> object:
-    import there_only
-    return there_only.Thing()
-"""
-
-
-PROGRAMS = (
-    CONVERGE
-    + """
-import os, signal
-
-from simmate_remote.workflows.current import current
-
-
-class Counted(ShellTask[int]):
-    command = ("sh", "-c", "echo x >> count; sleep 0.2")
-
-    def workup(self, folder: Path) -> int:
-        return len((folder / "count").read_text().split())
-
-
-@workflow
-def program_then_death() -> list[object]:
-    done = Counted().run()
-    folder = current().folder
-    if not (folder / "died").exists():
-        (folder / "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return [done, sorted(each.name for each in folder.iterdir())]
-
-
-@workflow
-def sleep() -> int:
-    return ShellTask(command="sleep 8712399").run()
-"""
-)
-
-
-@pytest.fixture
-def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    (tmp_path / "durables.py").write_text(textwrap.dedent(CODE))
-    (tmp_path / "durable_programs.py").write_text(textwrap.dedent(PROGRAMS))
-    (tmp_path / "there_only.py").write_text("class Thing:\n    pass\n")
-    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
-    yield importlib.import_module("durables")
-    for name in ("durables", "durable_programs", "there_only"):
-        sys.modules.pop(name, None)
-
-
-@pytest.fixture
-def programs(code: Any) -> Any:
-    """Give workflows with programs, which need a package that the lab's host does not have."""
-    return importlib.import_module("durable_programs")
-
+from tests.boxes import Box
+from tests.durables import began, connect, desk_of, durables, go, pids
+from tests.hosts import end_session, host_of, session_pid, wait_until
 
 DEATHS_LIMIT = 20.0
 """Seconds after a worker's death within which its run goes on: it takes one, and several where all cores are busy."""
@@ -148,35 +32,16 @@ DEATHS_LIMIT = 20.0
 embedded = pytest.mark.parametrize("box", ["embedded"], indirect=True)
 
 
-@contextlib.contextmanager
-def desk_of(host: Host) -> Iterator[Desk]:
-    desk = Desk(host)
-    desk.open()
-    try:
-        yield desk
-    finally:
-        desk.close()
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    with durables(tmp_path, monkeypatch) as module:
+        yield module
 
 
-def connect(host: Host) -> None:
-    """Do what `simmate-remote connect` does."""
-
-    async def connected() -> None:
-        (await join(host, lasting=True)).close()
-
-    asyncio.run(connected())
-
-
-def began(box: Box, handle: RunHandle[Any], number: int = 0) -> bool:
-    return box.run(f"test -e {handle.folder}/files/began-{number}").returncode == 0
-
-
-def go(box: Box, handle: RunHandle[Any]) -> None:
-    assert box.run(f"touch {handle.folder}/files/go").returncode == 0
-
-
-def pids(box: Box, what: str) -> list[int]:
-    return [pid for pid, argv in box.processes() if what in " ".join(argv)]
+@pytest.fixture
+def programs(code: Any) -> Any:
+    """Give workflows with programs, which need a package that the lab's host does not have."""
+    return importlib.import_module("durable_programs")
 
 
 def test_runs_and_what_their_handles_know(box: Box, code: Any, tmp_path: Path) -> None:
@@ -299,168 +164,6 @@ def test_what_waits_while_the_link_is_down_comes_when_it_is_back(box: Box, code:
         box.cut()
         go(box, handle)
         assert handle.result(60) == "went"
-
-
-SCRIPT = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import durables
-handle = durables.wait.submit(on="lab-box")
-print(handle.id, handle.folder, flush=True)
-"""
-
-
-def test_a_run_goes_on_when_its_program_has_ended(box: Box, code: Any, tmp_path: Path) -> None:
-    host = read_host(box.inventory(tmp_path / "hosts"))
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(tmp_path)],
-        env={**os.environ, "SIMMATE_REMOTE_HOSTS": str(tmp_path / "hosts")},
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=50,
-    )
-    run, folder = done.stdout.split()
-    with desk_of(host) as desk:
-        assert desk.call("status", ids=[run])[run]["state"] in ("queued", "running")
-        wait_until(lambda: box.run(f"test -e {folder}/files/began-0").returncode == 0, 20, "it began")
-        box.run(f"touch {folder}/files/go")
-        assert desk.call("outcome", id=run)["plain"] == "went"
-    end_session(host)
-
-
-@contextlib.contextmanager
-def program(text: str, folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
-    """Run another program of the user's for the time of a block."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", text, str(folder), *words],
-        env={**os.environ, "SIMMATE_REMOTE_HOSTS": str(folder / "hosts")},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-OTHER = """
-import sys
-from simmate_remote.inventory import load_host
-from simmate_remote.session.desk import Desk
-desk = Desk(load_host("lab-box"))
-desk.open()
-print(desk.made_session, flush=True)
-sys.stdin.read()
-desk.close()
-"""
-
-
-@embedded
-@pytest.mark.parametrize("ending", ["leaves", "is killed"])
-def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
-    box: Box, code: Any, tmp_path: Path, ending: str
-) -> None:
-    """That program has submitted nothing; the one that did has found the session there."""
-    host = read_host(box.inventory(tmp_path / "hosts"))
-    with program(OTHER, tmp_path) as maker:
-        assert maker.stdout is not None
-        assert maker.stdout.readline() == "True\n"
-        with desk_of(host) as desk:
-            assert not desk.made_session
-            handle = code.wait.submit(on=desk)
-            wait_until(lambda: began(box, handle), 20, "it began")
-            if ending == "is killed":
-                maker.kill()
-            maker.communicate(timeout=30)
-            wait_until(lambda: session_lasts(host), 20, "the session stays for the run")
-            go(box, handle)
-            assert handle.result(20) == "went"
-            assert desk.ended is None
-    end_session(host)
-
-
-@embedded
-@pytest.mark.parametrize("ending", ["leaves", "is killed"])
-def test_a_run_of_an_earlier_session_goes_on_when_a_program_that_only_looks_ends(
-    box: Box, code: Any, tmp_path: Path, ending: str
-) -> None:
-    """Everything there had ended in between, so nothing but the run itself says that it is wanted."""
-    host = read_host(box.inventory(tmp_path / "hosts"))
-    with desk_of(host) as desk:
-        handle = code.wait.submit(on=desk)
-        wait_until(lambda: began(box, handle), 20, "it began")
-        end_session(host)
-        with program(OTHER, tmp_path) as maker:
-            assert maker.stdout is not None
-            assert maker.stdout.readline() == "True\n"
-            wait_until(lambda: began(box, handle, 1), 20, "it was begun again")
-            if ending == "is killed":
-                maker.kill()
-            maker.communicate(timeout=30)
-        wait_until(lambda: session_lasts(host), 20, "the session stays for the run")
-        go(box, handle)
-        assert handle.result(20) == "went"
-        end_session(host)
-
-
-@embedded
-@pytest.mark.parametrize("ending", ["leaves", "is killed"])
-def test_a_session_that_stays_for_a_run_ends_with_it(box: Box, code: Any, tmp_path: Path, ending: str) -> None:
-    box.inventory(tmp_path / "hosts")
-    with program(f"{SCRIPT}sys.stdin.read()\n", tmp_path) as maker:
-        assert maker.stdout is not None
-        run, folder = maker.stdout.readline().split()
-        wait_until(lambda: box.run(f"test -e {folder}/files/began-0").returncode == 0, 20, "it began")
-        if ending == "is killed":
-            maker.kill()
-        maker.communicate(timeout=30)
-    assert box.processes()
-    box.run(f"touch {folder}/files/go")
-    wait_until(lambda: not list(runtime_folder().glob("*.sock")), 30, "the session ended")
-    assert_nothing_left(box)
-    listed = subprocess.run([PROGRAM, "runs", "--json"], capture_output=True, check=True)
-    assert [(each["id"], each["state"]) for each in json.loads(listed.stdout)] == [(run, "finished")]
-
-
-CLUSTER = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import durables
-from simmate_remote import RemoteCluster
-from simmate_remote.inventory import load_host
-from simmate_remote.session.desk import Desk
-with RemoteCluster("lab-box") as cluster:
-    desk = Desk(load_host("lab-box"))
-    desk.open()
-    assert not desk.made_session
-    handle = getattr(durables, sys.argv[2]).submit(on=desk, **({"number": 2} if sys.argv[2] == "double" else {}))
-    if sys.argv[2] == "double":
-        assert handle.result() == 4
-    desk.close()
-print(handle.id)
-"""
-
-
-@embedded
-@pytest.mark.parametrize("workflow", ["double", "wait"])
-def test_what_a_cluster_was_made_for_ends_with_it_unless_a_run_is_unfinished(
-    box: Box, code: Any, tmp_path: Path, workflow: str
-) -> None:
-    host = read_host(box.inventory(tmp_path / "hosts"))
-    with program(CLUSTER, tmp_path, workflow) as made:
-        run = made.communicate(timeout=50)[0].strip()
-    assert made.returncode == 0
-    if workflow == "double":
-        assert_nothing_left(box)
-        return
-    with desk_of(host) as desk:
-        standing = desk.call("status", ids=[run])[run]
-        assert standing["state"] in ("queued", "running")
-        assert standing["attempt"] <= 1  # it was not begun again
-    end_session(host)
 
 
 @embedded
