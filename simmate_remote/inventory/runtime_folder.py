@@ -9,20 +9,26 @@ from pathlib import Path
 
 from simmate_remote.errors import Remedy, SessionError
 
-LONGEST_SOCKET_PATH = 100
+LONGEST_SOCKET_PATH = 103
+"""Bytes, on macOS; on Linux they are four more."""
+
+LONGEST_NAME = 43
+"""Bytes of what stands behind the folder's path at the most, the slash included."""
 
 
 def runtime_folder() -> Path:
-    """Give the folder of the sessions' sockets, and make it if need be.
+    """Give the folder of the sessions' sockets, and make it if need be: where their paths are not too long.
 
     Raises:
         SessionError: Somebody else made it before us.
     """
-    given = os.environ.get("XDG_RUNTIME_DIR")
-    if given and Path(given).is_dir() and len(given) < LONGEST_SOCKET_PATH - 50:
-        folder = Path(given) / "simmate-remote"
-    else:
-        folder = Path(tempfile.gettempdir()) / f"simmate-remote-here-{os.getuid()}"
+    ours = f"simmate-remote-here-{os.getuid()}"
+    folder = Path("/tmp") / ours  # noqa: S108 - it is looked at below whose it is
+    given = os.environ.get("XDG_RUNTIME_DIR", "")
+    wanted = [Path(tempfile.gettempdir()) / ours]
+    if os.path.isabs(given) and Path(given).is_dir():
+        wanted.insert(0, Path(given) / "simmate-remote")
+    folder = next((each for each in wanted if len(os.fsencode(each)) + LONGEST_NAME <= LONGEST_SOCKET_PATH), folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
