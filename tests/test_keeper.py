@@ -296,3 +296,22 @@ async def test_a_keeper_without_a_file_descriptor_left_takes_logins_again_when_t
         async with asyncio.timeout(ENDS), reached(box, owner="another laptop") as again:
             assert not again.launched.started
         await there.keeper.call("stop", reason="the test is over")
+
+
+@pytest.mark.parametrize("box", ["embedded"], indirect=True)
+async def test_a_keeper_of_another_version_is_named_and_the_command_that_is_told_ends_it(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with reached(box):
+        pass
+    monkeypatch.setattr("simmate_remote.streams.carrier.PROTOCOL_VERSION", 99)
+    with pytest.raises(KeeperError, match="was started by another version of simmate-remote") as told:
+        async with reached(box, start=False):
+            pass
+    (remedy,) = (each.command for each in told.value.remedies if each.command.startswith("ssh "))
+    assert remedy == f"ssh -F {box.ssh_config} {box.alias} kill {record(box)['pid']}"
+    box.run(remedy.partition(f" {box.alias} ")[2])
+    await until(lambda: not box.processes(), "everything ended")
+    with pytest.raises(KeeperGoneError, match="was ended by SIGTERM"):
+        async with reached(box, start=False):
+            pass

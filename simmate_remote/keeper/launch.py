@@ -13,7 +13,7 @@ from simmate_remote.keeper.arrival import Called, Found, arrive
 from simmate_remote.keeper.dialogue import STEP_TIMEOUT
 from simmate_remote.keeper.host.record import Previous
 from simmate_remote.link.base import Link
-from simmate_remote.streams.carrier import Keepalive, NearCarrier
+from simmate_remote.streams.carrier import OTHER_VERSION, Keepalive, NearCarrier
 from simmate_remote.streams.conversation import Conversation
 
 
@@ -118,6 +118,7 @@ async def launch(
         handover = await dialogue.hear("handover")
         ssh = link.destination.ssh_command()
         with dialogue.understanding():
+            pid = int(handover["pid"])
             launched = Launched(
                 found=found,
                 started=bool(handover["started"]),
@@ -136,6 +137,8 @@ async def launch(
         ) from error
     except (ProtocolError, TimeoutError) as error:
         transport.abort()
+        if isinstance(error, ProtocolError) and error.what.startswith(OTHER_VERSION):
+            raise _other_version(link, pid, error) from error
         raise KeeperError(
             f"the keeper there did not take the connection: {error}",
             host=link.destination.host,
@@ -151,3 +154,14 @@ async def launch(
         transport.abort()
         raise
     return launched
+
+
+def _other_version(link: Link, pid: int, error: ProtocolError) -> KeeperError:
+    """Say how a keeper is ended to which nothing can be said: by a signal, which each version understands."""
+    ssh = link.destination.ssh_command()
+    return KeeperError(
+        f"what runs there was started by another version of simmate-remote: {error.what}",
+        host=link.destination.host,
+        meanwhile="what it holds there goes on",
+        remedies=(Remedy(f"{ssh} kill {pid}", "ends it, and all that it has there; or use the version that began it"),),
+    )

@@ -17,6 +17,9 @@ from simmate_remote.streams.frames import HEADER, MAX_CONTROL_PAYLOAD, Frame, Fr
 logger = logging.getLogger(__name__)
 
 PROTOCOL_VERSION = 2
+OTHER_VERSION = "the keeper speaks protocol "
+"""How a refusal begins whose reason is that; a keeper that an older version left running has no other way to say it."""
+
 HANDSHAKE_TIMEOUT = 30.0
 MAX_OWNER = 256
 MAX_BRACKETS = 64
@@ -245,9 +248,7 @@ class FarCarrier(_Carrier):
     def agree(self, frame: Frame) -> None:
         hello = _payload(frame)
         if frame.kind is not Kind.HELLO or hello.get("protocol") != PROTOCOL_VERSION:
-            raise ProtocolError(
-                f"the keeper speaks protocol {PROTOCOL_VERSION}, and was greeted in {hello.get('protocol')!r}"
-            )
+            raise ProtocolError(f"{OTHER_VERSION}{PROTOCOL_VERSION}, and was greeted in {hello.get('protocol')!r}")
         try:
             token, number = str(hello["conversation"]), int(hello["carrier"])
             owner, resume = str(hello["owner"]), bool(hello["resume"])

@@ -53,7 +53,8 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
                 return
             found = _start(place, package, request, address, port)
     connection, record = found
-    say(at="handover", started=started, previous=previous and previous._asdict(), warnings=record.warnings)
+    told = {"started": started, "previous": previous and previous._asdict(), "warnings": record.warnings}
+    say(at="handover", pid=record.pid, **told)
     socket.send_fds(connection, [f"carrier {client}".encode()], [0, 1])
     _wait_beside(connection)
 
