@@ -18,7 +18,7 @@ from simmate_remote.errors import KeeperError, Remedy, SimmateRemoteError
 from simmate_remote.inventory.models import Host
 from simmate_remote.keeper.arrival import Found
 from simmate_remote.keeper.errand import run_errand
-from simmate_remote.keeper.host.conversations import VISITOR
+from simmate_remote.keeper.host.lease import VISITOR
 from simmate_remote.link import Ask, Link, connect
 from simmate_remote.link.hop import Hop
 from simmate_remote.link.route import find_route

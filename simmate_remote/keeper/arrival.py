@@ -118,7 +118,7 @@ async def arrive(
         if told["package"]:
             transport.write(b"go\n")
         else:
-            content = package.zipped_for_errands() if "errand" in words else package.zipped()
+            content = package.zipped_for_errand(words["errand"]) if "errand" in words else package.zipped()
             transport.write(b"package %d\n" % len(content) + content)
     except BaseException:
         transport.abort()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import re
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,9 +38,14 @@ class Package:
         """Pack it; only when a host does not have it yet, since compressing takes as long as a login."""
         return _zipped(self.files)
 
-    def zipped_for_errands(self) -> bytes:
-        """Pack what an errand needs, a fifth of it all: it travels each time where no session was."""
-        return _zipped([(path, content) for path, content in self.files if _serves_errands(path)])
+    def zipped_for_errand(self, module: str) -> bytes:
+        """Pack what an errand needs, a tenth of it all: it travels each time where no session was.
+
+        Args:
+            module: The errand's; it, and whatever it names, down to the last one, is what travels.
+        """
+        needed = _named_from(module, {path: content for path, content in self.files if _serves_errands(path)})
+        return _zipped([(path, content) for path, content in self.files if path in needed])
 
 
 def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
@@ -56,6 +62,34 @@ def _zipped(files: Iterable[tuple[str, bytes]]) -> bytes:
 def _serves_errands(path: str) -> bool:
     parts = path.split("/")
     return parts[0] in ERRANDS_USE or "host" in parts or parts[-1] == "__init__.py"
+
+
+def _named_from(module: str, files: Mapping[str, bytes]) -> set[str]:
+    """Give the files of a module and of all modules that it names, in imports or as text, and these name in turn."""
+    found: set[str] = set()
+    waiting = [module, "simmate_remote.version"]
+    while waiting:
+        words = waiting.pop().split(".")[1:]
+        # What is named may be something in a module; and what is in a folder brings the folder's own module along.
+        for path in ["/".join(words[:count]) for count in range(len(words) + 1)]:
+            file = next((each for each in (f"{path}.py", f"{path}/__init__.py".lstrip("/")) if each in files), None)
+            if file is None or file in found:
+                continue
+            found.add(file)
+            if path:  # the uppermost one names everything there is
+                waiting += _names_in(files[file].decode())
+    return found
+
+
+def _names_in(text: str) -> Iterator[str]:
+    yield from _NAME.findall(text)
+    for module, names in _FROM.findall(text):
+        yield from (f"{module}.{name}" for name in _WORD.findall(names))
+
+
+_NAME = re.compile(r"simmate_remote(?:\.\w+)+")
+_FROM = re.compile(r"from (simmate_remote(?:\.\w+)*) import (\([^)]*\)|[^\n(]*)")
+_WORD = re.compile(r"\w+")
 
 
 def own_package() -> Package:

@@ -69,11 +69,16 @@ async def _by_login(
 ) -> AsyncIterator[tuple[asyncio.Transport, ProtocolT]]:
     # Here and not above: a session needs none of it, and a command waits for its imports.
     from simmate_remote.keeper.errand import run_errand
-    from simmate_remote.keeper.host.conversations import VISITOR
+    from simmate_remote.keeper.host.lease import VISITOR
+    from simmate_remote.keeper.package import own_package
 
     order = SessionOrder.of(host, VISITOR)
     step(f"logging in at {host.ssh}")
-    link = await connect(order.destination(), ask)
+    reading = asyncio.create_task(asyncio.to_thread(own_package))  # while the server thinks
+    try:
+        link = await connect(order.destination(), ask)
+    finally:
+        await asyncio.wait({reading})
     try:
         transport, protocol, _ = await run_errand(
             link, module, protocol_factory, folder=order.folder, python=order.python

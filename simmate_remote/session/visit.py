@@ -9,7 +9,7 @@ from typing import Any
 
 from simmate_remote.errors import KeeperError, Remedy
 from simmate_remote.inventory.models import Host
-from simmate_remote.keeper.host.conversations import VISITOR
+from simmate_remote.keeper.host.lease import VISITOR
 from simmate_remote.keeper.launch import LaunchRequest, launch
 from simmate_remote.link import Ask, connect
 from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from simmate_remote.keeper.host.conversations import MAX_GRAVES, VISITOR, Conversations
+from simmate_remote.keeper.host.conversations import MAX_GRAVES, Conversations
 from simmate_remote.keeper.host.journal import ENTRIES, Journal, Work
-from simmate_remote.keeper.host.lease import Lease, in_words
+from simmate_remote.keeper.host.lease import VISITOR, Lease, in_words
 from simmate_remote.streams.conversation import CarrierEnd, refuse_all
 
 

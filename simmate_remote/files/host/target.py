@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections import OrderedDict
 
@@ -218,4 +217,4 @@ class Tree:
 
 def passing_name() -> bytes:
     """Give a name that something has until it is complete."""
-    return PARTIAL_PREFIX + secrets.token_hex(8).encode() + PARTIAL_SUFFIX
+    return PARTIAL_PREFIX + os.urandom(8).hex().encode() + PARTIAL_SUFFIX

@@ -8,14 +8,11 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from simmate_remote.keeper.host.lease import in_words
+from simmate_remote.keeper.host.lease import VISITOR, in_words
 from simmate_remote.streams.clock import elapsed
 from simmate_remote.streams.conversation import Acceptor, Conversation
 
 logger = logging.getLogger(__name__)
-
-VISITOR = "visitor"
-"""The owner of a conversation that only looks: it holds nothing here, and leaves no trace."""
 
 MAX_GRAVES = 32
 

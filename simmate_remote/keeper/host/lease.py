@@ -6,6 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 
+VISITOR = "visitor"
+"""The owner of a conversation that only looks: it holds nothing here, and leaves no trace."""
+
 
 class Lease:
     """Runs out when nothing held it for its whole length.
