@@ -107,10 +107,12 @@ async def test_a_run_that_has_not_begun_is_cancelled(place: Path) -> None:
 async def test_a_run_that_is_at_work_is_cancelled_and_hears_of_it(place: Path) -> None:
     async with open_desk(place) as (desk, _):
         folder = await desk.begin("wait")
-        await until((folder.files / "began").exists)
+        await until(lambda: desk.runs(folder))
         assert await desk.call("cancel", id=folder.id) == "cancelled"
         await until((folder.files / "heard").exists)
-        assert (await desk.ending(folder))["state"] == "cancelled"
+        ending = await desk.ending(folder)
+        assert ending["state"] == "cancelled"
+        assert ending["seconds"] > 0
         assert await desk.call("cancel", id=folder.id) == "cancelled"
         assert await desk.told(folder) == ["created", "started", "cancelled"]
 

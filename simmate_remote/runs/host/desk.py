@@ -140,7 +140,8 @@ class Desk:
 
         def write() -> RunOutcome:
             folder.spec()
-            outcome = RunOutcome(identity, "cancelled", folder.attempts(), time.time())
+            seconds = live.lasted() if live else 0.0
+            outcome = RunOutcome(identity, "cancelled", folder.attempts(), time.time(), seconds=seconds)
             try:
                 if not folder.has_outcome(round_):
                     folder.cancel(round_)

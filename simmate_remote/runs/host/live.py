@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -63,6 +64,10 @@ class Live:
     def id(self) -> str:
         """The run's."""
         return self.folder.id
+
+    def lasted(self) -> float:
+        """Say for how many seconds an attempt is under way; 0: none is."""
+        return max(0.0, time.time() - self.began) if self.state == "running" else 0.0
 
     def status(self) -> dict[str, Any]:
         """Say how it stands."""
