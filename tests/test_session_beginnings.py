@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +76,22 @@ def test_a_session_whose_sockets_were_removed_ends_as_any_other(box: Box) -> Non
         return ended
 
     assert asyncio.run(leave_without_sockets())
+
+
+def sockets(path: Path) -> int:
+    return sum(line.endswith(str(path)) for line in Path("/proc/net/unix").read_text().splitlines())
+
+
+def test_two_that_want_the_same_errand_at_once_share_one_socket(box: Box) -> None:
+    host = host_of(box)
+    path, module = socket_path(host).with_suffix(".errand"), "simmate_remote.files.host.receiver"
+
+    async def both() -> int:
+        session = await join(host, lasting=False)
+        await asyncio.gather(*(session.open_errand(module, path) for _ in range(10)))
+        listening = sockets(path)
+        await session.stop(end_everything=True)
+        session.close()
+        return listening
+
+    assert asyncio.run(both()) == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -27,12 +26,12 @@ from simmate_remote.link import Ask, Link, Prompt, connect
 from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock
 from simmate_remote.session.lending import Lendings
+from simmate_remote.session.openings import Openings
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.start_failures import did_not_start
 from simmate_remote.streams.calls import Caller, Handler
 from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
-from simmate_remote.streams.forward import forward_socket
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +81,9 @@ class RemoteHost:
         self.launched: Launched | None = None
         self.asked_a_person = False
         self.lendings = Lendings()
-        self._errands: dict[str, asyncio.Server] = {}
         self.conversation = Conversation(first=True, accept=self.lendings.accept, owner=host.owner)
         self.conversation.carriers_changed = self._carriers_changed
+        self._openings = Openings(self.conversation)
         self.link: Link | None = None
         self.silent = False
         self._node: tuple[str, int] | None = None
@@ -316,15 +315,13 @@ class RemoteHost:
             module: A module below a ``host`` package of ours.
             path: Where the socket is made, for as long as the session lives.
         """
-        if path not in self._errands:
-            target = f"errand {module}"
-            await self.keeper.call("offer", target=target, place={"module": module})
-            self._errands[path] = await forward_socket(self.conversation, target, path)
+        target = f"errand {module}"
+        await self.keeper.call("offer", target=target, place={"module": module})
+        await self._openings.listen(target, path)
 
     async def open_desk(self, path: str) -> None:
         """Listen on a Unix socket here; each connection to it is one to the desk for runs."""
-        if path not in self._errands:
-            self._errands[path] = await forward_socket(self.conversation, DESK, path)
+        await self._openings.listen(DESK, path)
 
     async def lend(self, target: str, path: str) -> str:
         """Let processes on the host connect to a Unix socket of this machine, and give the path of theirs."""
@@ -359,10 +356,7 @@ class RemoteHost:
         """End the login; what runs on the host goes on for as long as its lease."""
         if self._more_carriers is not None:
             await self._more_carriers.close()
-        for path, server in self._errands.items():
-            server.close()
-            with contextlib.suppress(FileNotFoundError):  # it may have gone with its user's last login
-                os.unlink(path)
+        self._openings.close()
         self.conversation.close("the session ended")
         if self.link is not None:
             await self.link.close()

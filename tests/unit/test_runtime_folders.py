@@ -11,6 +11,7 @@ import pytest
 from simmate_remote.inventory import Host
 from simmate_remote.inventory.runtime_folder import runtime_folder
 from simmate_remote.keeper.host.runtime_folder import make_runtime_folder
+from simmate_remote.link.openssh.folder import SocketFolder
 from simmate_remote.session.paths import desk_path, errand_path, socket_path
 
 NAMES = ("relative", "x" * 60, "\u00fc" * 30, "\u00fc" * 200)
@@ -36,6 +37,18 @@ def test_here(name: str, variable: str, user_folders: Path, monkeypatch: pytest.
         bind(path)
     monkeypatch.chdir("/")
     assert socket_path(host).parent == runtime_folder()
+
+
+@pytest.mark.parametrize("name", ["x" * 20, "x" * 60, "\u00fc" * 20, "\u00fc" * 60])
+def test_here_for_the_ssh_program(name: str, user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (user_folders / name[:120]).mkdir()
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setenv("TMPDIR", str(user_folders / name[:120]))
+    folder = SocketFolder()
+    try:
+        bind(folder.path / ("m." + 16 * "x"))
+    finally:
+        folder.remove()
 
 
 @pytest.mark.parametrize("name", [*NAMES, "missing"])

@@ -20,7 +20,7 @@ class SocketFolder:
     def __init__(self) -> None:
         # Not the runtime folder of a login at this machine, which vanishes when the person logs out.
         parent = tempfile.gettempdir()
-        if len(parent) > _LONGEST_PARENT:
+        if len(os.fsencode(parent)) > _LONGEST_PARENT:
             parent = "/tmp"  # noqa: S108 - the folder below has a random name, and only we can enter it
         _sweep(Path(parent))
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
