@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import socket
@@ -77,6 +78,22 @@ def test_a_program_whose_library_is_gone(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "ldd").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     assert programs.look_at("/bin/sh")["problem"] == "it cannot be loaded: libmkl.so not found"
+
+
+def test_a_program_that_may_be_run_and_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As licences want it: mode 0711."""
+    program = tmp_path / "vasp_std"
+    program.write_bytes(b"\x7fELF")
+    program.chmod(0o711)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def refuse(path: object, *_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr("builtins.open", refuse)  # root may read everything
+    found = programs.look({"here": "vasp_std", "there": str(program)})
+    monkeypatch.undo()
+    assert found == {name: {"path": str(program), "kind": "program", "problem": None} for name in ("here", "there")}
 
 
 def test_folders_of_dead_keepers_and_no_others(user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -160,3 +160,19 @@ def test_what_an_account_has_set_for_uv_does_not_count(folder: Path) -> None:
         "UV_PYTHON_DOWNLOADS=never",
     ]
     assert not list((folder / "environments").iterdir())
+
+
+def test_what_another_setup_puts_in_place_meanwhile_stays(folder: Path, tmp_path: Path) -> None:
+    before, theirs, stale = (folder / f"environments/{digit * 16}-{digit * 8}" for digit in "012")
+    for each in (before, theirs, stale):
+        each.mkdir(parents=True)
+    (folder / "environment").symlink_to(f"environments/{before.name}")
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    # While it is looked whether something runs from it.
+    (tools / "grep").write_text(f'#!/bin/sh\nln -sfn environments/{theirs.name} environment\nexec /bin/grep "$@"\n')
+    (tools / "grep").chmod(0o700)
+    name = ENVIRONMENT.partition("/")[2]
+    answer = end(start("build", folder, tools=tools, name=name, python="/x", made_for="", uv="none", smoke="pass"))
+    assert answer.value("failed") == "making an environment from /x"
+    assert sorted(each.name for each in (folder / "environments").iterdir()) == [before.name, theirs.name]

@@ -51,10 +51,10 @@ def look_at(place: str) -> dict[str, Any]:
 
 def _missing_libraries(path: str) -> str | None:
     """Ask the loader which libraries a program wants and does not find (ldd(1))."""
-    with open(path, "rb") as file:
-        if file.read(4) != b"\x7fELF":
-            return None
     try:
+        with open(path, "rb") as file:
+            if file.read(4) != b"\x7fELF":
+                return None
         done = subprocess.run(["ldd", path], capture_output=True, text=True, timeout=LIMIT, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None

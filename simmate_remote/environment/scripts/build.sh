@@ -41,7 +41,9 @@ done
 # The environment that is in place stays, although it is about to be replaced: somebody may just be starting from it.
 current=$(readlink environment 2>/dev/null)
 for old in environments/$hex16_8; do
-    if [ -d "$old" ] && [ "$old" != "$current" ] && [ ! -e "building/${old#*/}" ] && ! used "$old"; then
+    # At last by the link as it is then: another setup may have put its own in place meanwhile.
+    if [ -d "$old" ] && [ "$old" != "$current" ] && [ ! -e "building/${old#*/}" ] && ! used "$old" &&
+        [ "$old" != "$(readlink environment 2>/dev/null)" ]; then
         rm -rf "$old"
     fi
 done
