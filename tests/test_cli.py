@@ -66,6 +66,7 @@ def work(tmp_path: Path) -> Callable[[str], str]:
         "def cell(edge: float, metal: str = 'Cu'):\n    print('noise')\n    return Cell(edge, metal)\n"
         "def divide(by: int):\n    return 1 / by\n"
         "def wait():\n    report_progress(1, 1000, 'waiting for ever')\n    time.sleep(1000)\n"
+        "def checked():\n    import pydantic\n"
         "def nothing():\n    print('said by a task', flush=True)\n"
     )
     return lambda function: f"{tmp_path / 'work.py'}:{function}"
@@ -129,6 +130,16 @@ def test_results_and_failures(terminal: Terminal, work: Callable[[str], str]) ->
     terminal("logs", "lab-box", "--name", "worker-99")
     assert "no output of worker-99" in terminal.err
     terminal("logs", "lab-box", "--last", "3 stones", code=2)
+
+
+@pytest.mark.parametrize("box", [pytest.param("lab", marks=pytest.mark.lab)], indirect=True)
+def test_what_is_here_and_not_there_is_a_matter_of_setup(terminal: Terminal, work: Callable[[str], str]) -> None:
+    terminal("connect", "lab-box")
+    terminal("run", work("checked"), "--on", "lab-box", code=1)
+    assert "No module named 'pydantic'" in terminal.err
+    assert "next:      simmate-remote setup lab-box " in terminal.err
+    failure = terminal.json("run", work("checked"), "--on", "lab-box", code=1)
+    assert [remedy["command"] for remedy in failure["remedies"]] == ["simmate-remote setup lab-box"]
 
 
 def test_run_connects_by_itself_and_leaves_nothing(box: Box, terminal: Terminal) -> None:

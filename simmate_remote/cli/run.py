@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,6 +29,7 @@ from simmate_remote.cli.progress import RunProgress
 from simmate_remote.cli.run_many import run_many
 from simmate_remote.errors import (
     CodeDiffersWarning,
+    Remedy,
     RunDamagedError,
     RunInterruptedError,
     SimmateRemoteError,
@@ -161,6 +164,8 @@ def show_outcome(outcome: RunOutcome, name: str, on: str, as_json: bool) -> None
         else:
             err.print(safe(outcome.traceback.rstrip()), soft_wrap=True)
         note(f"{name} failed {where} after {outcome.seconds:.1f} s{tried}")
+        for remedy in _remedies(outcome, on):
+            note(f"  next:      {remedy.command}    ({remedy.why})")
         raise typer.Exit(1)
     nothing = outcome.result is None
     note(f"{name} finished {where} after {outcome.seconds:.1f} s{tried}" + (" and returned nothing" if nothing else ""))
@@ -196,5 +201,18 @@ def _success(outcome: RunOutcome, on: str) -> dict[str, Any]:
 
 def _failure(outcome: RunOutcome, on: str) -> dict[str, Any]:
     """Describe what the function raised as any other error, with its own class and its traceback."""
-    error = SimmateRemoteError(str(outcome.error), host=on, detail=outcome.traceback)
+    error = SimmateRemoteError(str(outcome.error), host=on, remedies=_remedies(outcome, on), detail=outcome.traceback)
     return {**error_to_dict(error), "error": type(outcome.error).__name__}
+
+
+def _remedies(outcome: RunOutcome, on: str) -> tuple[Remedy, ...]:
+    """Say what mends a failure, where that is known: a module that is here, and not on the host."""
+    error = outcome.error
+    if not isinstance(error, ModuleNotFoundError) or not error.name or on in HERE:
+        return ()
+    package = error.name.partition(".")[0]
+    with contextlib.suppress(ImportError, ValueError):
+        if importlib.util.find_spec(package) is not None:
+            why = f"makes the environment there equal to this one, which has {package}"
+            return (Remedy(f"simmate-remote setup {shlex.quote(on)}", why),)
+    return ()
