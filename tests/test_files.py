@@ -279,6 +279,11 @@ def test_the_commands_say_what_they_did(commands: Any, box: Box, tree: Path, tmp
         "failed": 0,
         "problems": [],
     }
+    (tmp_path / "odd\nlab-box: 9 files sent").touch()
+    out, _ = commands("push", "lab-box", "odd\nlab-box: 9 files sent", "--dry-run")
+    assert "  odd\\nlab-box: 9 files sent" in out.splitlines()[0]
+    _, err = commands("push", "lab-box", "tree/1", "no\nsuch", "--dry-run", code=1)
+    assert err.splitlines()[-1] == "no\\nsuch: no such file or folder"
     out, err = commands("pull", "lab-box", "here/*", "nowhere", "--to", "back", code=1)
     assert out.startswith("lab-box: 31 files fetched (2.04 MB), 1 new folder, 1 failed, ")
     assert err.endswith("nowhere: no such file or folder\n")

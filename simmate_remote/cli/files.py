@@ -116,9 +116,9 @@ def _plain(name: str, outcome: Outcome) -> dict[str, Any]:
 def _show(name: str, outcome: Outcome) -> None:
     order, tally = outcome.order, outcome.tally
     for path, size in tally.would:
-        out.print(safe(f"{size:>15,}  {path}"), soft_wrap=True)
+        out.print(safe(f"{size:>15,}  {_in_a_line(path)}"), soft_wrap=True)
     for problem in tally.problems:
-        note(f"{problem.path}: {problem.what}")
+        note(f"{_in_a_line(problem.path)}: {_in_a_line(problem.what)}")
     if untold := tally.failed + tally.noted - len(tally.problems):
         note(f"and {untold:,} more such files")
     copied = {"push": "sent", "pull": "fetched"}[order.direction]
@@ -128,6 +128,11 @@ def _show(name: str, outcome: Outcome) -> None:
     parts += [_count(number, word) for number, word in ((tally.links, "link"), (tally.folders, "new folder")) if number]
     parts += [f"{tally.failed:,} failed"] if tally.failed else []
     out.print(safe(f"{name}: {', '.join(parts)}, {outcome.seconds:.1f} s"), soft_wrap=True)
+
+
+def _in_a_line(text: str) -> str:
+    """Show a name that the other end has chosen in one line, whatever it holds: it could look like words of ours."""
+    return text.replace("\n", "\\n")
 
 
 def _count(number: int, word: str) -> str:

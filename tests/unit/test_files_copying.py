@@ -18,6 +18,7 @@ from simmate_remote.files.host.sources import Listed
 from tests.transfers import copy, failures, snapshot
 
 SECOND = 1_000_000_000
+ODD = 1_600_000_001_123_456_789
 
 
 @pytest.fixture
@@ -187,14 +188,14 @@ def test_a_list_longer_than_the_window_is_worked_off(tmp_path: Path, monkeypatch
     assert copy(tmp_path / "many", to=tmp_path / "target").sender.unchanged == 100
 
 
-@pytest.mark.parametrize("unit", [1, 1_000, SECOND])
+@pytest.mark.parametrize("unit", [1, 100, 1_000, 10_000_000, SECOND])
 def test_a_file_system_with_coarse_times_is_understood(unit: int, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("content")
-    os.utime(tmp_path / "file", ns=(0, 1_600_000_000_123_456_789))
+    os.utime(tmp_path / "file", ns=(0, ODD))
     copy(tmp_path / "file", to=tmp_path / "target")
-    os.utime(tmp_path / "target/file", ns=(0, 1_600_000_000_123_456_789 // unit * unit))
+    os.utime(tmp_path / "target/file", ns=(0, ODD // unit * unit))
     assert copy(tmp_path / "file", to=tmp_path / "target").sender.unchanged == 1
-    os.utime(tmp_path / "target/file", ns=(0, (1_600_000_000_123_456_789 // unit - 1) * unit))
+    os.utime(tmp_path / "target/file", ns=(0, (ODD // unit - 1) * unit))
     assert copy(tmp_path / "file", to=tmp_path / "target").sender.files == 1
 
 

@@ -31,8 +31,12 @@ from simmate_remote.files.host.partial import Basis, TakenOverError, open_basis,
 from simmate_remote.files.host.sending import WINDOW, digest_of, fatal
 from simmate_remote.files.host.target import InTheWayError, NotThereError, Tree
 
-TIME_UNITS = (1, 1_000, 1_000_000_000)
-"""Nanoseconds to which file systems cut times off: most do not, some network ones to a microsecond, or to a second."""
+TIME_UNITS = (1, 100, 1_000, 10_000_000, 1_000_000_000)
+"""Nanoseconds to which file systems cut times off.
+
+Most do not; NTFS and SMB do to 100 ns, some network ones to a microsecond or a second, exFAT to 10 ms.
+The two seconds of FAT are left out: what was changed a second later would be taken for the same.
+"""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
