@@ -315,3 +315,14 @@ async def test_a_keeper_of_another_version_is_named_and_the_command_that_is_told
     with pytest.raises(KeeperGoneError, match="was ended by SIGTERM"):
         async with reached(box, start=False):
             pass
+
+
+@pytest.mark.parametrize("box", ["embedded"], indirect=True)
+async def test_a_keeper_that_is_ending_takes_nobody_new_and_says_so(box: Box) -> None:
+    async with reached(box) as there, reached(box, owner="another laptop"):
+        ending = asyncio.create_task(there.keeper.call("stop", reason="the test wants it"))
+        await until(lambda: "ending everything" in box.run("cat ~/simmate-remote/keepers/*.log").stdout, "it ends")
+        with pytest.raises(KeeperError, match="it is ending: everything on the host was ended: the test wants it"):
+            async with reached(box, owner="a third"):
+                pass
+        await ending

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -94,3 +95,26 @@ def test_what_cannot_be_written_is_said_and_leaves_what_was_there(user_folders: 
         write_whole(path / "below", {"a": 2})
     assert path.read_text() == '{"a": 1}'
     assert [entry.name for entry in user_folders.glob("*kept*")] == ["kept"]
+
+
+@pytest.mark.parametrize("name", ["packages/0.1-old", "keepers/login-2.json", "logs/login-2.2020-01-01T00-00-00"])
+def test_what_another_machine_removes_in_the_same_moment_is_no_error(
+    name: str, user_folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = user_folders / "ours"
+    keepers = folder / "keepers"
+    keepers.mkdir(parents=True)
+    going = made(folder / name, 2 * UNUSED_MACHINE)
+    if going.suffix == ".json":
+        write_whole(going, record_of("login-2", "0.1-new")._asdict())
+    usual = Path.stat
+
+    def stat(path: Path, **options: Any) -> os.stat_result:
+        if path == going:
+            going.unlink(missing_ok=True)
+        return usual(path, **options)
+
+    monkeypatch.setattr(Path, "stat", stat)
+    assert list(other_records(folder)) == []
+    prune(folder, "0.1-new")
+    assert not going.exists()

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from simmate_remote.errors import KeeperError, StreamResetError
+from simmate_remote.errors import KeeperError, ProtocolError, StreamResetError
 from simmate_remote.keeper.host.conversations import Conversations
 from simmate_remote.keeper.host.errands import Errands
 from simmate_remote.keeper.host.journal import Journal, Work
@@ -89,9 +89,15 @@ class Keeper:
         conversations = self._conversations
         return FarCarrier(
             lambda token: conversations.find(token, origin),
-            lambda token, owner: conversations.begin(token, owner, origin),
+            lambda token, owner: self._begin(token, owner, origin),
             lambda: about,
         )
+
+    def _begin(self, token: str, owner: str, origin: str) -> Conversation:
+        if self.last_words is not None:
+            # What it has here is ending already, or gone: whoever comes now shall start afresh.
+            raise ProtocolError(f"it is ending: {self.last_words.text}")
+        return self._conversations.begin(token, owner, origin)
 
     def _carriers_changed(self) -> None:
         attached = self._conversations.attached > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Iterable
@@ -38,4 +39,9 @@ def prune(folder: Path, package: str) -> None:
 
 def _old(folder: Path, seconds: float) -> Iterable[Path]:
     limit = time.time() - seconds
-    return [path for path in folder.iterdir() if path.lstat().st_mtime < limit] if folder.is_dir() else []
+    old = []
+    for path in folder.iterdir() if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):  # another machine that shares this home was quicker
+            if path.lstat().st_mtime < limit:
+                old.append(path)
+    return old

@@ -137,8 +137,12 @@ def other_records(folder: Path) -> Iterator[tuple[Record, float]]:
     now = _file_time(own.with_suffix(".lock"))
     for path in sorted(keepers_folder(folder).glob("*.json")):
         record = None if path == own else read_record(path)
+        try:
+            touched = path.stat().st_mtime
+        except FileNotFoundError:  # that keeper has just ended
+            continue
         if record is not None:
-            yield record, now - path.stat().st_mtime
+            yield record, now - touched
 
 
 def fresh_records(folder: Path) -> list[Record]:
