@@ -61,30 +61,40 @@ def run_recorded(
         return result
 
 
-def record_futures(
+def submit_recorded(
     target: Target,
     sets: Sequence[Mapping[str, Any]],
-    futures: Sequence[Future],
+    submit: Callable[[], list[Future]],
     where: str,
     again: str | None = None,
-) -> list[Recorded | None]:
-    """Write down runs on a cluster that this process waits for, and how they end.
+) -> tuple[list[Future], list[Recorded | None]]:
+    """Submit runs to a cluster that this process waits for, and write down before what they are, and later their ends.
 
     Args:
         target: What runs.
         sets: The parameters of each, by name.
-        futures: Their tasks.
+        submit: Submits them, and gives their tasks.
         where: What people call the cluster.
         again: The run that they are once more.
 
     Returns:
-        Their records; None instead where nothing can be written.
+        Their tasks, and their records; None instead of a record where nothing can be written.
     """
+    # Before, or whoever kills this process as soon as the function has begun leaves nothing that anybody knows of.
     records = record((spec_here(target, each, again) for each in sets), where)
+    try:
+        futures = submit()
+    except BaseException as error:
+        for begun in filter(None, records):
+            if isinstance(error, Exception):
+                begun.end("failed", error=_in_words(error, ""))
+            else:
+                begun.end("cancelled")
+        raise
     for recorded, future in zip(records, futures, strict=True):
         if recorded is not None:
             future.add_done_callback(partial(_ends.take, recorded))
-    return records
+    return futures, records
 
 
 def note_outcome(recorded: Recorded | None, future: Future, outcome: RunOutcome) -> None:

@@ -10,9 +10,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from distributed import Client, get_client
+from distributed import Client, Future, get_client
 from distributed.deploy.cluster import Cluster
 
+from simmate_remote.runs.recording import Recorded
 from simmate_remote.workflows.agreement import check_agreement
 from simmate_remote.workflows.call import own_traceback
 from simmate_remote.workflows.current import current
@@ -21,7 +22,7 @@ from simmate_remote.workflows.handle import ClusterHandle, FinishedHandle, Handl
 from simmate_remote.workflows.outcome import RunOutcome
 from simmate_remote.workflows.places import open_place
 from simmate_remote.workflows.progress import current_reporter, send
-from simmate_remote.workflows.recorded import record_futures, run_recorded
+from simmate_remote.workflows.recorded import run_recorded, submit_recorded
 from simmate_remote.workflows.run_handle import RunHandle
 from simmate_remote.workflows.specs import spec_of
 from simmate_remote.workflows.submission import Prepared, prepare
@@ -63,9 +64,15 @@ def start(
     if prepared:
         prepared[0].ship(client, host)
     watch = Watch(client, [each.key for each in prepared])
-    futures = [each.submit(client) for each in prepared]
-    where = on if isinstance(on, str) else "cluster"
-    records = [None] * len(sets) if part else record_futures(target, sets, futures, where)
+    records: list[Recorded | None] = [None] * len(sets)
+
+    def submit() -> list[Future]:
+        return [each.submit(client) for each in prepared]
+
+    if part:
+        futures = submit()
+    else:
+        futures, records = submit_recorded(target, sets, submit, on if isinstance(on, str) else "cluster")
     return [
         ClusterHandle(target.name, each, future, host, watch, recorded)
         for each, future, recorded in zip(prepared, futures, records, strict=True)

@@ -14,7 +14,7 @@ from simmate_remote.workflows.desk_watch import RunDesk
 from simmate_remote.workflows.failures import no_use, no_worker, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
 from simmate_remote.workflows.places import Place, open_place
-from simmate_remote.workflows.recorded import note_end, note_outcome, record_futures
+from simmate_remote.workflows.recorded import note_end, note_outcome, submit_recorded
 from simmate_remote.workflows.resources import start_at_desk
 from simmate_remote.workflows.run_tasks import RunTasks
 from simmate_remote.workflows.submission import prepare
@@ -68,9 +68,10 @@ def run_target(
         watch.listen(began=False)
         started = time.monotonic()
         with contextlib.closing(watch):
-            future = prepared.submit(client, here=place == "serial")
             where = place if isinstance(place, str) else "cluster"
-            (recorded,) = record_futures(target, [parameters], [future], where, again)
+            (future,), (recorded,) = submit_recorded(
+                target, [parameters], lambda: [prepared.submit(client, here=place == "serial")], where, again
+            )
             try:
                 attempts = _wait(future, watch, prepared.key, host, on_update, patience)
                 outcome = read_outcome(future, prepared.code, host, attempts, time.monotonic() - started)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,9 @@ from simmate_remote import workflow
 from simmate_remote.runs.host.store import RunStore
 from simmate_remote.runs.recording import Recorded, local_folder, note_interrupted
 from simmate_remote.workflows import recorded
+from simmate_remote.workflows.running import run_target
+from simmate_remote.workflows.submission import Prepared
+from simmate_remote.workflows.target import Target
 from tests.hosts import wait_until
 
 
@@ -92,6 +96,30 @@ def test_runs_on_local_processes_are_recorded() -> None:
     handles = double.map([{"number": number} for number in range(3)], on="local")
     assert [handle.result(60) for handle in handles] == [0, 2, 4]
     assert sorted({handle.id for handle in handles}) == sorted(RunStore(local_folder()).ids())
+
+
+@pytest.mark.parametrize(("error", "end"), [(KeyboardInterrupt(), "cancelled"), (OSError("full"), "failed")])
+def test_a_run_is_written_down_before_it_can_begin_and_ends_where_it_cannot(
+    error: BaseException, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[tuple[str, str]] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        before.extend(told())
+        raise error
+
+    monkeypatch.setattr(Prepared, "submit", refuse)
+    with LocalCluster(1, processes=False, dashboard_address=None) as cluster, Client(cluster) as client:
+        for submit in (
+            lambda: double.submit(number=1, on=client),
+            lambda: run_target(Target(__name__, "double", double, "double"), {"number": 1}, client),
+        ):
+            with pytest.raises(type(error)):
+                submit()
+            assert before == [("double", "created"), ("double", "started")]
+            assert told()[-1] == ("double", end)
+            before.clear()
+            shutil.rmtree(local_folder())
 
 
 def test_a_small_result_of_a_cluster_is_recorded_though_nobody_asks_for_it() -> None:
