@@ -165,7 +165,9 @@ async def test_a_lost_login_is_said_and_the_next_one_goes_on(
     box.run("rm ~/large")
 
 
-async def test_what_is_wrong_there_is_said_with_what_to_do(box: Box, tree: Path, tmp_path: Path) -> None:
+async def test_what_is_wrong_there_is_said_with_what_to_do(
+    box: Box, tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     host = host_of(box)
     with pytest.raises(SourceError, match=r"lab-box: nothing of this is there: no\*thing"):
         await pull(host, "no*thing", to=tmp_path)
@@ -177,6 +179,12 @@ async def test_what_is_wrong_there_is_said_with_what_to_do(box: Box, tree: Path,
         TargetFolderError, match=r"lab-box: the folder /proc/none cannot be used(.*\n)*.*ls -ld /proc/none"
     ):
         await push(host, tree, to="/proc/none")
+    # What becomes of `--to ~/x` in a shell here.
+    monkeypatch.setenv("HOME", "/proc/none")
+    with pytest.raises(TargetFolderError) as caught:
+        await push(host, tree, to="/proc/none/x y")
+    assert f"simmate-remote push lab-box --to '~/x y' {tree}" in str(caught.value)
+    monkeypatch.undo()
     with pytest.raises(
         TargetFolderError, match=r"^the folder /proc/none cannot be used(.*\n)*  next:      ls -ld /proc/none"
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -151,6 +152,11 @@ def add(
         "workers": {key: value for key, value in crew.items() if value not in (None, {})},
         "lease": lease,
     }
+    for option, path in (("--folder", folder), ("--python", python)):
+        home = str(Path.home())
+        if path is not None and path.startswith(f"{home}/"):
+            meant = shlex.quote(f"~{path.removeprefix(home)}")
+            note(f"{option} begins at the home here, {home}, as `~` does without quotes; {meant} is in the home there")
     host = inventory.add_host(name, force=force, **{key: value for key, value in fields.items() if value is not None})
     emit(host, human=f"{host.name} is described in {_source(host.source)}", as_json=as_json)
     winner = next((entry for entry in inventory.list_hosts() if entry.name == host.name), None)

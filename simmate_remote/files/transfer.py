@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shlex
 import socket
 import time
@@ -16,6 +17,7 @@ from simmate_remote.errors import (
     Remedy,
     SimmateRemoteError,
     SourceError,
+    TargetFolderError,
     TransferBrokenError,
 )
 from simmate_remote.files.connection import NearEnd, blocking_socket, hang_up
@@ -123,18 +125,15 @@ def _explained(
         else:
             error.host = host.name
             error.remedies = (_look_there(error, host, order),)
+            home = os.path.expanduser("~")
+            if isinstance(error, TargetFolderError) and order.to.startswith(f"{home}/"):
+                meant = order._replace(to=f"~{order.to.removeprefix(home)}")
+                error.remedies = (_again(host, meant, "in quotes `~` is the home there"), *error.remedies)
         return error
     if isinstance(error, SimmateRemoteError):
         error.host = host.name
         return error
-    again, why = _arguments(order), "goes on from there"
-    if len(again) > LONGEST_DETAIL:
-        again, why = "--help", "what was typed before, typed again, goes on from there"
-    remedies = [
-        Remedy(f"simmate-remote push {shlex.quote(host.name)} {again}", why)
-        if order.direction == "push"
-        else Remedy(f"simmate-remote pull {shlex.quote(host.name)} {again}", why)
-    ]
+    remedies = [_again(host, order, "goes on from there")]
     if transport.get_extra_info("socket") is not None:
         remedies.append(Remedy(f"simmate-remote logs {host.name} --name errands", "has what the other end wrote"))
     reasons = [str(error)] if isinstance(error, OSError) else []
@@ -148,6 +147,15 @@ def _explained(
         remedies=tuple(remedies),
         detail="\n".join(filter(None, reasons))[-LONGEST_DETAIL:] or None,
     )
+
+
+def _again(host: Host, order: Order, why: str) -> Remedy:
+    again = _arguments(order)
+    if len(again) > LONGEST_DETAIL:
+        again, why = "--help", f"what was typed before, typed again, {why}"
+    if order.direction == "push":
+        return Remedy(f"simmate-remote push {shlex.quote(host.name)} {again}", why)
+    return Remedy(f"simmate-remote pull {shlex.quote(host.name)} {again}", why)
 
 
 def _arguments(order: Order) -> str:

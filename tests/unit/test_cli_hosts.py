@@ -124,6 +124,14 @@ def test_wrong_options(terminal: Terminal, options: list[str], says: str) -> Non
     assert "nothing was written" in terminal.err
 
 
+def test_a_tilde_that_the_shell_here_has_replaced_is_said(terminal: Terminal) -> None:
+    home = Path.home()
+    terminal("hosts", "add", "lab-box", "--ssh", "me@lab", "--folder", f"{home}/my files", "--python", "~/env")
+    assert f"--folder begins at the home here, {home}, " in terminal.err
+    assert "'~/my files' is in the home there" in terminal.err
+    assert "--python" not in terminal.err
+
+
 def test_errors_as_json_are_the_one_document(terminal: Terminal) -> None:
     error = terminal.json("hosts", "show", "nowhere", code=1)
     assert error["error"] == "HostNotFoundError"
