@@ -6,12 +6,14 @@ stdin follows it. What it prints begins after a line that nobody else can print.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.resources
 import itertools
 import secrets
 import shlex
-from collections.abc import Callable, Iterable
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import paramiko
@@ -92,11 +94,13 @@ class Shell:
         try:
             with self._login.open_channel() as channel:
                 channel.settimeout(seconds)
-                channel.exec_command(command)
+                with _no_longer_than(seconds, channel):
+                    channel.exec_command(command)
                 _feed(channel, itertools.chain([text], feed))
                 output = _read(channel.recv, MAX_OUTPUT)
                 errors = _read(channel.recv_stderr, MAX_ERRORS)
-                status = channel.recv_exit_status()
+                with _no_longer_than(seconds, channel):
+                    status = channel.recv_exit_status()
         except paramiko.ChannelException as error:
             raise refusals.command_forbidden(self.hop, printable(error.text)) from error
         except (paramiko.SSHException, OSError, EOFError) as error:
@@ -145,6 +149,29 @@ def _text(name: str, variables: dict[str, str]) -> str:
 @functools.cache
 def _script(name: str) -> str:
     return (importlib.resources.files(__package__) / "scripts" / f"{name}.sh").read_text()
+
+
+@contextlib.contextmanager
+def _no_longer_than(seconds: float, channel: paramiko.Channel) -> Iterator[None]:
+    """End what paramiko waits for without a limit of its own: a channel that is closed answers at once."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        channel.close()
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except paramiko.SSHException:
+        if not over.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if over.is_set():
+        raise TimeoutError
 
 
 def _feed(channel: paramiko.Channel, pieces: Iterable[bytes]) -> None:
