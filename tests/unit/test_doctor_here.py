@@ -206,6 +206,13 @@ async def test_dead_sockets_are_removed_and_living_ones_stay(home: Home) -> None
         assert [path.name for path in runtime_folder().glob("*.sock")] == ["alive-0123456789.sock"]
 
 
+async def test_what_could_not_be_looked_for_is_not_mended(home: Home) -> None:
+    runtime_folder().chmod(0o755)
+    finding = await look("here-leftovers", fix=True)
+    assert finding.status == "failed"
+    assert finding.reason.endswith("is not ours alone")
+
+
 async def test_a_socket_with_no_room_for_one_more_is_not_removed(home: Home) -> None:
     path = runtime_folder() / "busy-0123456789.sock"
     with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as waiting:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from simmate_remote.errors import SessionError
 from simmate_remote.inventory import Host
 from simmate_remote.inventory.runtime_folder import runtime_folder
 from simmate_remote.keeper.host.runtime_folder import make_runtime_folder
@@ -37,6 +38,26 @@ def test_here(name: str, variable: str, user_folders: Path, monkeypatch: pytest.
         bind(path)
     monkeypatch.chdir("/")
     assert socket_path(host).parent == runtime_folder()
+
+
+def test_a_runtime_folder_of_somebody_else_is_not_ours(user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``su`` and ``sudo -E`` leave it."""
+    theirs = Path("/usr")
+    if os.getuid() == 0:
+        theirs = user_folders / "theirs"
+        theirs.mkdir()
+        os.chown(theirs, 12345, -1)
+    monkeypatch.setattr("tempfile.tempdir", str(user_folders))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(theirs))
+    assert runtime_folder() == user_folders / f"simmate-remote-here-{os.getuid()}"
+
+
+def test_a_folder_that_cannot_be_made_is_said(user_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (user_folders / "file").touch()
+    monkeypatch.delenv("XDG_RUNTIME_DIR")
+    monkeypatch.setattr("tempfile.tempdir", str(user_folders / "file"))
+    with pytest.raises(SessionError, match="cannot be made: Not a directory"):
+        runtime_folder()
 
 
 @pytest.mark.parametrize("name", ["x" * 20, "x" * 60, "\u00fc" * 20, "\u00fc" * 60])

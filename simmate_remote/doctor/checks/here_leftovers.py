@@ -46,6 +46,8 @@ class HereLeftovers(Check):
         return await asyncio.to_thread(_look)
 
     async def fix(self, about: Examination, finding: Finding) -> str | None:
+        if "sockets" not in finding.data:
+            return None  # it could not be looked for
         for path in map(Path, finding.data["sockets"]):
             path.unlink(missing_ok=True)
         for folder in finding.data["folders"]:
