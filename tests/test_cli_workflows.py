@@ -95,6 +95,7 @@ def test_a_package_is_listed_with_all_its_modules(capsys: pytest.CaptureFixture[
 def test_installed_packages_make_workflows_known(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "flows", raising=False)  # an earlier test's
     assert as_json(capsys, "workflows", "list") == []
     entry = importlib.metadata.EntryPoint("known", "flows:measure", "simmate_remote.workflows")
     broken = importlib.metadata.EntryPoint("broken", "nowhere:f", "simmate_remote.workflows")
