@@ -102,6 +102,21 @@ async def test_what_changed_here_or_there_is_brought_in_line(box: Box, here: Her
     await remove(bare(box), QUIET)
 
 
+async def test_what_was_cleared_away_there_comes_again(box: Box, here: Here) -> None:
+    """As scratch disks do with files that nobody has read for long."""
+    await bring(box, here)
+    box.run("rm ~/simmate-remote/environment/lib/python3*/site-packages/tiny.py")
+    assert (await check(bare(box), Wish(), here.supply, QUIET)).difference == ["tiny 1.0 lacks 1 of its files there"]
+    assert (await bring(box, here)).changed
+    assert there(box, "import tiny; print(tiny.version)") == "1.0"
+    box.run("for uv in ~/simmate-remote/bin/uv-*; do head -c 1000 $uv >~/cut && cat ~/cut >$uv; done; rm ~/cut")
+    here.install("tiny", "1.1")
+    await bring(box, here)
+    assert there(box, "import tiny; print(tiny.version)") == "1.1"
+    assert not (await bring(box, here)).changed
+    await remove(bare(box), QUIET)
+
+
 async def test_the_same_version_with_another_content_is_brought_too(box: Box, here: Here) -> None:
     await bring(box, here)
     here.install("tiny", "1.0", more=b"number = 3\n")

@@ -61,6 +61,8 @@ class Plan:
             there, here = found.get(name), wanted.get(name)
             if there != here:
                 lines.append(f"{name} is {there or 'missing'} there and {f'{here} here' if here else 'not wanted'}")
+            elif survey.standing is not None and (gone := survey.standing.gone.get(name)):
+                lines.append(f"{name} {there} lacks {gone} of its files there")
         made = dict(line.split(" ", 1)[::-1] for line in survey.standing.made) if survey.standing is not None else {}
         lines += [
             f"{each.name} {each.version} is another build there"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -45,6 +45,7 @@ class Standing:
         name: Its folder's, below ``environments``; the digest of what it was made from begins it.
         made: What it was made from: the words of :meth:`Plan.lines`.
         found: Distributions that are installed in it now: name and version.
+        gone: How many of its files each of those lacks that do not have all.
         works: Whether its interpreter runs.
     """
 
@@ -52,6 +53,7 @@ class Standing:
     made: tuple[str, ...]
     found: dict[str, str]
     works: bool
+    gone: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -161,7 +163,9 @@ def _standing(answer: Answer) -> Standing | None:
         return None
     pairs = [text.rsplit(" ", 1) for text in answer.values("has") if " " in text]
     found: dict[str, str] = {canonicalize_name(name): _normal(version) for name, version in pairs}
-    return Standing(name, tuple(answer.values("made")), found, works=not answer.value("environment-broken"))
+    lost = [text.rsplit(" ", 1) for text in answer.values("gone") if " " in text]
+    gone: dict[str, int] = {canonicalize_name(each): int(count) for each, count in lost if count.isdecimal()}
+    return Standing(name, tuple(answer.values("made")), found, works=not answer.value("environment-broken"), gone=gone)
 
 
 def _normal(version: str) -> str:

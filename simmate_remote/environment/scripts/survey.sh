@@ -9,6 +9,23 @@ v = sys.version_info
 print("python", v[0], v[1], v[2], sys.implementation.name, int(sys.base_prefix != sys.prefix),
       int(bool(sysconfig.get_config_var("Py_GIL_DISABLED"))), sys.argv[1], os.path.realpath(sys.executable), sep="|")'
 
+# What an environment has, and whose files are gone: those of a name are looked for where their folder is listed, since
+# to ask for each of ten thousand takes long on a network.
+list='import importlib.metadata, os
+listed = {}
+def there(path):
+    folder, name = os.path.split(path)
+    if folder not in listed:
+        listed[folder] = set(os.listdir(folder)) if os.path.isdir(folder) else set()
+    return name in listed[folder]
+for each in importlib.metadata.distributions():
+    print("has", each.metadata["Name"], each.version)
+    names = [line.rsplit(",", 2)[0] for line in (each.read_text("RECORD") or "").splitlines() if line[:1] not in ("", "\"")]
+    place = str(each.locate_file(""))
+    gone = sum(not there(os.path.normpath(os.path.join(place, name))) for name in names)
+    if gone:
+        print("gone", each.metadata["Name"], gone)'
+
 try() { # origin, interpreter
     command -v "$2" >/dev/null 2>&1 || return 1
     answer=$("$2" -I -c "$ask" "$1" 2>/dev/null) || return 1
@@ -80,8 +97,7 @@ environments/$hex16_8)
     if [ -r "$folder/environment/simmate-remote.list" ]; then
         sed 's/^/made /' "$folder/environment/simmate-remote.list"
     fi
-    "$folder/environment/bin/python" -I -c 'import importlib.metadata as m
-for d in m.distributions(): print("has", d.metadata["Name"], d.version)' 2>/dev/null || say "environment-broken yes"
+    "$folder/environment/bin/python" -I -c "$list" 2>/dev/null || say "environment-broken yes"
     ;;
 *)
     if [ -e "$folder/environment" ] || [ -L "$folder/environment" ]; then
@@ -90,7 +106,7 @@ for d in m.distributions(): print("has", d.metadata["Name"], d.version)' 2>/dev/
     ;;
 esac
 for file in "$folder"/bin/uv-*; do
-    [ -x "$file" ] && say "uv ${file##*/uv-}"
+    [ -x "$file" ] && "$file" --version >/dev/null 2>&1 && say "uv ${file##*/uv-}"
 done
 
 found=no
