@@ -7,6 +7,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,10 @@ from simmate_remote.errors import SessionStoppedError
 from simmate_remote.inventory import Host
 from simmate_remote.link import Prompt
 from simmate_remote.session.client import SessionClient, find, find_or_start
+from simmate_remote.session.visit import visit
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import Box, EmbeddedBox
-from tests.hosts import end_session, host_of, leave_session, pid_there, session_pid
+from tests.hosts import end_session, host_of, leave_session, pid_there, session_pid, wait_until
 from tests.users import PROGRAM
 
 on_embedded = pytest.mark.parametrize("box", ["embedded"], indirect=True)
@@ -130,6 +132,24 @@ def test_a_session_that_does_not_answer_is_killed(
     assert lives(box, scheduler)
     connect(host).close()
     assert pid_there(host, "scheduler") == scheduler
+    end_session(host)
+
+
+@on_embedded
+def test_work_that_only_a_program_here_wanted_is_dropped_when_the_session_is_left(box: Box, host: Host) -> None:
+    async def work_there() -> tuple[int, int]:
+        async with visit(host, None, lambda _: None) as visiting:
+            report = await visiting.report()
+            return report["work"]["unfinished"], len(report["sessions"])
+
+    with connect(host) as lab:
+        future = lab.client.submit(time.sleep, 1000)
+        wait_until(lambda: asyncio.run(work_there()) == (1, 1), 20, "it is at work")
+        leave_session(host)
+        with pytest.raises(SessionStoppedError):
+            future.result(timeout=30)
+        wait_until(lambda: asyncio.run(work_there()) == (0, 0), 20, "nobody wants it any more")
+    connect(host).close()
     end_session(host)
 
 

@@ -357,6 +357,11 @@ class RemoteHost:
         if self._more_carriers is not None:
             await self._more_carriers.close()
         self._openings.close()
+        if self.connected and self._keeper is not None:
+            # Dask drops what only programs here have asked for as soon as their connections end there, too.
+            with contextlib.suppress(SimmateRemoteError, TimeoutError):
+                async with asyncio.timeout(HASTY_GOODBYE_TIMEOUT):
+                    await self._keeper.call("leave")
         self.conversation.close("the session ended")
         if self.link is not None:
             await self.link.close()

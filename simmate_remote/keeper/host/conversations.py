@@ -85,6 +85,11 @@ class Conversations:
             self._end(token, "another session of the same user and machine took over")
         return len(lost)
 
+    def leave(self, token: str) -> None:
+        """End one whose near end leaves properly: its streams end, and whoever is at their other ends learns it."""
+        if token in self._known:
+            self._end(token, "it left", news=False)
+
     def describe(self) -> list[dict[str, Any]]:
         """Say whose conversations there are, from where, since when, and which have lost their near end."""
         return [
@@ -121,14 +126,15 @@ class Conversations:
         reason = f"no connection for {in_words(self._patience)}"
         known.timer = asyncio.get_running_loop().call_later(self._patience, self._end, token, reason)
 
-    def _end(self, token: str, reason: str) -> None:
+    def _end(self, token: str, reason: str, *, news: bool = True) -> None:
         known = self._known.pop(token)
         if known.timer is not None:
             known.timer.cancel()
         known.conversation.close(reason)
         if known.visits:
             return
-        self._say(known, f"was ended: {reason}")
+        if news:
+            self._say(known, f"was ended: {reason}")
         # What is kept of it says why to a near end that comes back after all, and holds none of its bytes.
         grave = Conversation(first=False, token=token, owner=known.conversation.owner)
         grave.close(reason)

@@ -32,6 +32,9 @@ from simmate_remote.version import __version__
 
 logger = logging.getLogger(__name__)
 LISTING_TIMEOUT = 5.0
+PAUSE = 0.05
+"""Seconds between the answer to a farewell and what it brings about."""
+
 FAREWELL = 2.0
 """Seconds for a session to tell whoever waits for work why it ends, before Dask cancels that without a reason."""
 
@@ -219,7 +222,11 @@ class Keeper:
         """End everything; the answer comes when all processes have ended, and the keeper ends after it."""
         self._give_reason("stopped", f"everything on the host was ended: {reason}")
         await self.end_processes(asker)
-        asyncio.get_running_loop().call_later(0.05, self.ending.set)
+        asyncio.get_running_loop().call_later(PAUSE, self.ending.set)
+
+    def leave(self, conversation: Conversation) -> None:
+        """Let go of what a near end has here that leaves for good; what others want goes on."""
+        self._conversations.leave(conversation.token)
 
     # Inside
 
@@ -300,7 +307,7 @@ class ControlCaller(Caller):
             "describe", "report", "renew_lease", "note", "offer", "forget_lost_conversations",
             "call_process", "read_logs", "tail",
         )  # fmt: skip
-        own = {"lend": self._lend, "lend_folder": self._lend_folder, "stop": self._stop}
+        own = {"lend": self._lend, "lend_folder": self._lend_folder, "stop": self._stop, "leave": self._leave}
         super().__init__({name: getattr(keeper, name) for name in names} | own)
         self._keeper = keeper
         self._loans = Loans(keeper.runtime)
@@ -315,6 +322,11 @@ class ControlCaller(Caller):
     async def _stop(self, reason: str) -> None:
         """End everything there."""
         await self._keeper.stop(reason, self._conversation)
+
+    def _leave(self) -> None:
+        """Let go of all that this near end has here: it does not come back."""
+        # Once the answer is on its way.
+        asyncio.get_running_loop().call_later(PAUSE, self._keeper.leave, self._conversation)
 
     async def _lend(self, target: str) -> str:
         """Let processes here connect to what the near end calls so, and give the path of the socket for it."""
