@@ -95,3 +95,17 @@ def test_two_that_want_the_same_errand_at_once_share_one_socket(box: Box) -> Non
         return listening
 
     assert asyncio.run(both()) == 1
+
+
+def test_a_session_that_does_not_answer_is_called_by_its_whole_name(box: Box) -> None:
+    host = host_of(box, name="gr\u00f6\u00dfter-rechner-im-ganzen-institut")
+
+    async def name_without_asking() -> str:
+        session = await join(host, lasting=False)
+        (found,) = await find_all()
+        found.close()
+        await session.stop(end_everything=True)
+        session.close()
+        return found.host
+
+    assert asyncio.run(name_without_asking()) == host.name

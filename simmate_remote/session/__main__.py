@@ -38,7 +38,7 @@ def main() -> None:
     path = Path(request["socket"])
     order = SessionOrder(**request["host"])
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    with path.with_suffix(".lock").open("w") as lock:
+    with path.with_suffix(".lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -47,6 +47,10 @@ def main() -> None:
         # The log is this session's from here on; that of one that lives is left alone.
         with contextlib.suppress(OSError):
             os.ftruncate(sys.stderr.fileno(), 0)
+        # The name of its socket has not always room for the host's.
+        with contextlib.suppress(OSError):
+            os.ftruncate(lock.fileno(), 0)
+            os.write(lock.fileno(), order.name.encode())
         keep_memory_of_reads()
         path.unlink(missing_ok=True)
         with contextlib.suppress(KeyboardInterrupt):

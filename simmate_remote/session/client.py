@@ -306,7 +306,7 @@ async def find_or_start(host: Host, *, here: bool = False) -> SessionClient:
 
 async def find_all() -> list[SessionClient]:
     """Connect to every session of this user; dead ones' sockets are removed."""
-    clients = [(path, await _connect(path, path.stem.rpartition("-")[0])) for path in all_sockets()]
+    clients = [(path, await _connect(path, _name_of(path))) for path in all_sockets()]
     for path, client in clients:
         if client is None:
             _remove_if_dead(path)
@@ -323,6 +323,14 @@ def _did_not_start(what: str, host: Host, path: Path) -> SessionError:
         ),
         detail=_tail(log_path(path)),
     )
+
+
+def _name_of(path: Path) -> str:
+    """Give the name of the host whose session has a socket, also where it does not answer."""
+    with contextlib.suppress(OSError, UnicodeError):
+        if name := path.with_suffix(".lock").read_text(encoding="utf-8"):
+            return name
+    return path.stem.rpartition("-")[0]
 
 
 def _remove_if_dead(path: Path) -> None:
