@@ -46,6 +46,13 @@ def test_a_banner_and_a_server_that_allows_one_command_and_nothing_else() -> Non
         assert compute_on(EmbeddedBox(host))[1] == str(host.home)
 
 
+def test_a_place_for_temporary_files_with_a_long_path(tmp_path: Path) -> None:
+    (place := tmp_path / ("t" * 120)).mkdir()
+    with EmbeddedHost(environment={"TMPDIR": str(place)}) as host:
+        compute_on(EmbeddedBox(host))
+    assert not list(place.iterdir())
+
+
 @pytest.mark.lab
 @pytest.mark.parametrize(
     ("name", "shell", "startup"),

@@ -14,18 +14,20 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from multiprocessing import forkserver, resource_tracker, util
+from multiprocessing import forkserver, process, resource_tracker, util
 from typing import Any
 
 from simmate_remote.keeper.host.spawning import close_all_but
 
 
-def start(preload: str) -> None:
+def start(preload: str, folder: str) -> None:
     """Let this process have a fork server that begins to import a module; before any thread is started here.
 
     Args:
         preload: The module's name.
+        folder: For its socket, whose path has to be short, as that of the machine's temporary files may not be.
     """
+    getattr(process.current_process(), "_config", {})["tempdir"] = folder
     # Python 3.11.0 would put its socket where every user reaches it (CVE-2022-42919).
     util.abstract_sockets_supported = False  # type: ignore[misc]
     forkserver.set_forkserver_preload([preload])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 
 from simmate_remote.cluster.host import fork_server
+from simmate_remote.keeper.host.family import MARK
 
 if __name__ == "__main__":
     # Whatever a library prints must not end up between the calls.
@@ -17,7 +18,7 @@ if __name__ == "__main__":
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
     # Before even the imports below: nothing takes as long as what the fork server now begins.
-    fork_server.start("simmate_remote.cluster.host.preload")
+    fork_server.start("simmate_remote.cluster.host.preload", os.environ[MARK])
 
 import asyncio
 import contextlib
