@@ -221,7 +221,7 @@ def assert_got_nothing(found: dict[str, Any], sockets: list[tuple[str, str]]) ->
 def intruding_there(lab: Lab, user: str, sockets: list[tuple[str, str]]) -> Iterator[Callable[[str], dict[str, Any]]]:
     """Give a function that plays a user of the lab's host, who holds a certificate, against sockets there."""
     place = f"/tmp/intrusion-of-{user}"
-    folders = lab.run("researcher", "ls -d /tmp/simmate-remote-* /tmp/pymp-* ~").stdout.split()
+    folders = lab.run("researcher", "ls -d /tmp/simmate-remote-* ~").stdout.split()
     assert len(folders) >= 2
     order = {
         "addresses": sockets,
