@@ -86,6 +86,15 @@ desk.close()
 """
 
 
+@contextlib.contextmanager
+def a_maker(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run a program that makes the session for its own desk, and does nothing else, for the time of a block."""
+    with program(OTHER, folder) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "True\n"
+        yield process
+
+
 @embedded
 @pytest.mark.parametrize("ending", ["leaves", "is killed"])
 def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
@@ -93,20 +102,17 @@ def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
 ) -> None:
     """That program has submitted nothing; the one that did has found the session there."""
     host = read_host(box.inventory(tmp_path / "hosts"))
-    with program(OTHER, tmp_path) as maker:
-        assert maker.stdout is not None
-        assert maker.stdout.readline() == "True\n"
-        with desk_of(host) as desk:
-            assert not desk.made_session
-            handle = code.wait.submit(on=desk)
-            wait_until(lambda: began(box, handle), 20, "it began")
-            if ending == "is killed":
-                maker.kill()
-            maker.communicate(timeout=30)
-            wait_until(lambda: session_lasts(host), 20, "the session stays for the run")
-            go(box, handle)
-            assert handle.result(20) == "went"
-            assert desk.ended is None
+    with a_maker(tmp_path) as maker, desk_of(host) as desk:
+        assert not desk.made_session
+        handle = code.wait.submit(on=desk)
+        wait_until(lambda: began(box, handle), 20, "it began")
+        if ending == "is killed":
+            maker.kill()
+        maker.communicate(timeout=30)
+        wait_until(lambda: session_lasts(host), 20, "the session stays for the run")
+        go(box, handle)
+        assert handle.result(20) == "went"
+        assert desk.ended is None
     end_session(host)
 
 
@@ -121,9 +127,7 @@ def test_a_run_of_an_earlier_session_goes_on_when_a_program_that_only_looks_ends
         handle = code.wait.submit(on=desk)
         wait_until(lambda: began(box, handle), 20, "it began")
         end_session(host)
-        with program(OTHER, tmp_path) as maker:
-            assert maker.stdout is not None
-            assert maker.stdout.readline() == "True\n"
+        with a_maker(tmp_path) as maker:
             wait_until(lambda: began(box, handle, 1), 20, "it was begun again")
             if ending == "is killed":
                 maker.kill()
