@@ -158,7 +158,9 @@ def _no_longer_than(seconds: float, channel: paramiko.Channel) -> Iterator[None]
 
     def end() -> None:
         over.set()
-        channel.close()
+        # It is closed here first, which ends the waiting; that the server cannot be told any more is no second error.
+        with contextlib.suppress(EOFError, OSError, paramiko.SSHException):
+            channel.close()
 
     timer = threading.Timer(seconds, end)
     timer.daemon = True

@@ -79,3 +79,18 @@ def test_a_server_that_falls_silent_is_not_waited_for(shell: Shell) -> None:
     (error,) = outcome
     assert isinstance(error, LinkLostError)
     assert "the host fell silent while `clear` ran there" in str(error)
+
+
+@pytest.mark.parametrize("shell", [True], indirect=True)
+def test_what_a_silent_server_cannot_be_told_is_no_second_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    close = paramiko.Channel.close
+
+    def close_and_fail(channel: paramiko.Channel) -> None:
+        close(channel)
+        if isinstance(threading.current_thread(), threading.Timer):
+            raise EOFError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(paramiko.Channel, "close", close_and_fail)
+        with pytest.raises(LinkLostError, match="fell silent"):
+            shell.run("clear", seconds=PATIENCE, all="")
