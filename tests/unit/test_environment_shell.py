@@ -87,7 +87,8 @@ def test_what_a_silent_server_cannot_be_told_is_no_second_error(shell: Shell, mo
 
     def close_and_fail(channel: paramiko.Channel) -> None:
         close(channel)
-        if isinstance(threading.current_thread(), threading.Timer):
+        by_the_clock = isinstance(threading.current_thread(), threading.Timer)
+        if by_the_clock:
             raise EOFError
 
     with monkeypatch.context() as patch:
