@@ -110,6 +110,16 @@ async def test_a_guardian_that_was_killed_takes_everything_along_daemons_include
             pass
 
 
+async def test_a_keeper_whose_folder_was_removed_still_leaves_nothing(box: Box) -> None:
+    async with reached(box) as there:
+        runtime = (await there.keeper.call("describe"))["runtime"]
+        box.run("rm -rf ~/simmate-remote")
+        await there.keeper.call("stop", reason="the test is over")
+        await until(lambda: not there.conversation.carriers, "the keeper ended")
+    await until(lambda: not box.processes(), "everything ended")
+    assert box.run(f"ls -d {runtime}").stdout == ""
+
+
 async def test_a_host_that_was_rebooted_is_told(box: Box) -> None:
     async with reached(box) as there:
         box.kill((await there.keeper.call("describe"))["pid"], signal.SIGKILL)

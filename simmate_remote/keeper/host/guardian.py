@@ -1,8 +1,8 @@
 """The guardian: the keeper's parent. Whatever happens to the keeper, nothing of ours stays behind it.
 
 It adopts every orphan below it (``PR_SET_CHILD_SUBREAPER``, prctl(2)), so that a process that detached itself is found
-all the same, and has nothing to do but wait. A person waits until the keeper is there, so what is needed only at its
-end is imported then.
+all the same, and has nothing to do but wait. What it needs of ours for its last duty it has from the beginning: by then
+somebody may have removed our folder.
 """
 
 from __future__ import annotations
@@ -12,9 +12,11 @@ import json
 import os
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 
-from simmate_remote.keeper.host.family import MARK
+from simmate_remote.keeper.host.ending import end_all
+from simmate_remote.keeper.host.family import MARK, descendants
 
 PR_SET_CHILD_SUBREAPER = 36
 GRACE = 3.0
@@ -63,13 +65,10 @@ def adopt_orphans() -> None:
 
 def clear_up(runtime: Path) -> None:
     """End all that is left below this process, and remove the folder of the sockets."""
-    import shutil
-    from functools import partial
-
-    from simmate_remote.keeper.host.ending import end_all
-    from simmate_remote.keeper.host.family import descendants
-
     end_all(partial(descendants, os.getpid()), GRACE)
+    # Here and not above: a person waits until the keeper is there.
+    import shutil
+
     shutil.rmtree(runtime, ignore_errors=True)
 
 
