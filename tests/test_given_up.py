@@ -22,6 +22,9 @@ from simmate_remote.errors import SessionStoppedError
 from simmate_remote.inventory import Host
 from simmate_remote.link import Prompt
 from simmate_remote.session.client import SessionClient, find, find_or_start
+from simmate_remote.session.first_login import FirstLogin
+from simmate_remote.session.order import SessionOrder
+from simmate_remote.session.session import Session
 from simmate_remote.session.visit import visit
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import Box, EmbeddedBox
@@ -171,6 +174,58 @@ def test_down_ends_what_is_there_while_another_command_still_logs_in(box: Box, h
     assert lives(box, scheduler)
     assert subprocess.run([PROGRAM, "down", "lab-box"], check=True, capture_output=True).stdout
     assert not lives(box, scheduler)
+
+
+class Nobody:
+    """The people behind a session that has no clients."""
+
+    async def ask(self, prompt: Prompt) -> str | None:
+        return None
+
+    def somebody_answers(self) -> bool:
+        return False
+
+    async def somebody_came(self) -> None:
+        await asyncio.Event().wait()
+
+    async def somebody_follows(self) -> None:
+        pass
+
+    async def tell_end(self) -> None:
+        pass
+
+
+@on_embedded
+async def test_a_session_that_is_stopped_just_before_it_starts_a_keeper_starts_none(
+    box: Box, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = SessionOrder.of(host_of(box), "tests")
+    session = Session(order, FirstLogin(order), Nobody())
+    step, reach, leave = session.progress.step, session.remote.reach_keeper, session.dask.leave
+    reached = asyncio.Event()
+    stopping: set[asyncio.Task[bool]] = set()
+
+    def stop_before_the_keeper(what: str) -> None:
+        step(what)
+        if what == "starting the keeper":
+            stopping.add(asyncio.create_task(session.stop()))
+
+    async def tell_when_reached() -> None:
+        try:
+            await reach()
+        finally:
+            reached.set()
+
+    async def take_all_the_time_in_the_world() -> None:
+        await asyncio.wait_for(reached.wait(), 20)
+        await leave()
+
+    monkeypatch.setattr(session.progress, "step", stop_before_the_keeper)
+    monkeypatch.setattr(session.remote, "reach_keeper", tell_when_reached)
+    monkeypatch.setattr(session.dask, "leave", take_all_the_time_in_the_world)
+    await session.run()
+    assert await asyncio.gather(*stopping) == [False]
+    assert session.remote.launched is None
 
 
 def test_a_login_that_waits_for_an_answer_is_told_that_another_command_has_ended_it(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from simmate_remote.errors import (
     LinkError,
     LinkLostError,
     SchedulerError,
+    SessionStoppedError,
     SimmateRemoteError,
     WorkersError,
 )
@@ -29,6 +30,7 @@ from simmate_remote.session.lending import Lendings
 from simmate_remote.session.openings import Openings
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.start_failures import did_not_start
+from simmate_remote.session.unless_lost import do_unless_lost
 from simmate_remote.streams.calls import Caller, Handler
 from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
@@ -93,6 +95,7 @@ class RemoteHost:
         self._farewells: set[asyncio.Task[None]] = set()
         self._first_login = first_login
         self._reaching = asyncio.Lock()
+        self._given_up = False
         self._ended = ended
         self._everything_ends = everything_ends
 
@@ -155,26 +158,27 @@ class RemoteHost:
     async def reach_keeper(self) -> None:
         """Start the keeper, or find it."""
         async with self._reaching:
-            await self._reach_keeper()
+            if self._given_up:
+                raise SessionStoppedError("the session ends before it has begun", host=self.host.name)
+            assert self.link is not None
+            self.launched = await launch(
+                self.link, self.conversation, self._request(start=True), self._check, self._first_login.take_call()
+            )
+            self.warnings += self.launched.warnings
+            handlers: dict[str, Handler] = {
+                "process_ended": self._ended,
+                "process_event": self._process_event,
+                "everything_ends": self._everything_ends,
+            }
+            _, self._keeper = self.conversation.open("control", lambda: Caller(handlers, lost=self._keeper_lost))
+            self.about, ahead = await ahead_of_ours(self.keeper.call("describe"))
+            self.found = by_our_clock(self._account(), ahead)
+            self._add_carriers(self.link)
+            if not self.launched.started:
+                await self.keeper.call("forget_lost_conversations", owner=self.host.owner)
 
-    async def _reach_keeper(self) -> None:
-        assert self.link is not None
-        self.launched = await launch(
-            self.link, self.conversation, self._request(start=True), self._check, self._first_login.take_call()
-        )
-        self.warnings += self.launched.warnings
-        handlers: dict[str, Handler] = {
-            "process_ended": self._ended,
-            "process_event": self._process_event,
-            "everything_ends": self._everything_ends,
-        }
-        lost = lambda: KeeperError("the connection to the keeper was lost", host=self.host.name)  # noqa: E731 - a thunk
-        _, self._keeper = self.conversation.open("control", lambda: Caller(handlers, lost=lost))
-        self.about, ahead = await ahead_of_ours(self.keeper.call("describe"))
-        self.found = by_our_clock(self._account(), ahead)
-        self._add_carriers(self.link)
-        if not self.launched.started:
-            await self.keeper.call("forget_lost_conversations", owner=self.host.owner)
+    def _keeper_lost(self) -> KeeperError:
+        return KeeperError("the connection to the keeper was lost", host=self.host.name)
 
     def _account(self) -> dict[str, Any] | None:
         assert self.launched is not None
@@ -265,22 +269,8 @@ class RemoteHost:
             KeeperError: The keeper was.
         """
         assert self.link is not None
-        doing = asyncio.ensure_future(work)
-        lost = asyncio.create_task(self.link.wait_lost())
-        gone = asyncio.create_task(self.until(lambda: self.conversation.begun and not self.connected))
-        await asyncio.wait({doing, lost, gone}, return_when=asyncio.FIRST_COMPLETED)
-        gone.cancel()
-        if not doing.done():
-            await asyncio.wait({doing, lost}, timeout=LINK_AFTER_CARRIER, return_when=asyncio.FIRST_COMPLETED)
-        if not doing.done():
-            doing.cancel()
-            await asyncio.wait({doing})
-            if lost.done():
-                raise lost.result()
-            lost.cancel()
-            raise KeeperError("the keeper on the host died while it was being reached", host=self.host.name)
-        lost.cancel()
-        await doing
+        keeper_lost = self.until(lambda: self.conversation.begun and not self.connected)
+        await do_unless_lost(work, self.link, keeper_lost, patience=LINK_AFTER_CARRIER)
 
     async def start_child(self, name: str, role: str, configuration: dict[str, Any]) -> dict[str, Any]:
         """Start a scheduler or a nanny, unless it lives, and give what it says of itself."""
@@ -341,6 +331,8 @@ class RemoteHost:
         # A keeper that is just being started has to be reached first, or it would outlive us.
         async with self._reaching:
             reached = self._keeper is not None
+            # And one that is not yet being started never shall be: nobody would be there to end it.
+            self._given_up = True
         if not reached or (unless_lasting and self.about.get("notes", {}).get("lasting")):
             return False
         try:
