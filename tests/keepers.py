@@ -7,11 +7,12 @@ import dataclasses
 from collections.abc import AsyncIterator
 from typing import Any, NamedTuple
 
-from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
+from simmate_remote.keeper.launch import Launched, launch
+from simmate_remote.keeper.request import LaunchRequest, ProcessRequest
 from simmate_remote.link import Destination, Link, connect
 from simmate_remote.streams.calls import Caller
-from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.keepalive import Keepalive
 from tests.boxes import Box
 
 NURSERY = ProcessRequest("nursery", "simmate_remote.cluster.host.nursery", {})

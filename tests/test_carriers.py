@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 import pytest
 
 from simmate_remote.keeper.carriers import DISTANT, MoreCarriers
-from simmate_remote.keeper.launch import LaunchRequest, launch
-from simmate_remote.streams.carrier import Keepalive
+from simmate_remote.keeper.launch import launch
+from simmate_remote.keeper.request import LaunchRequest
+from simmate_remote.streams.keepalive import Keepalive
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import Box, EmbeddedBox, LabBox, assert_nothing_left
 from tests.keepers import NURSERY, Reached, end, reached

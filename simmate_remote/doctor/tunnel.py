@@ -10,12 +10,13 @@ import time
 
 from simmate_remote.doctor.command import run_command
 from simmate_remote.errors import SimmateRemoteError
-from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
+from simmate_remote.keeper.launch import Launched, launch
+from simmate_remote.keeper.request import LaunchRequest, ProcessRequest
 from simmate_remote.link import Link
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller
-from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.keepalive import Keepalive
 
 LEASE = 5.0
 """Seconds after which that keeper ends by itself, should this process be killed."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from simmate_remote.keeper.dialogue import Dialogue
-from simmate_remote.keeper.package import own_package
+from simmate_remote.keeper.package import Package, own_package
 from simmate_remote.keeper.shell_command import shell_command
 from simmate_remote.link.base import Link
 
@@ -33,62 +33,80 @@ class Found:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """What our first code on a host shall do.
+
+    Args:
+        folder: Our folder there; ``~`` is the home there.
+        python: An interpreter, or an environment's folder, there; None: look for one that fits.
+        words: What comes next, for :mod:`simmate_remote.keeper.host.bootstrap`.
+        distributions: Names of the distributions whose versions the host shall tell.
+    """
+
+    folder: str
+    python: str | None
+    words: dict[str, Any]
+    distributions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Called:
-    """A command on the host that waits for our first code.
+    """A command on the host that runs our first code; before it does anything, it waits for our consent.
 
     Args:
         transport: Its stdin and stdout.
         dialogue: What listens to it.
-        nonce: What each of its words begins with.
+        wish: What it was asked for.
+        package: Ours, which it may lack.
     """
 
     transport: asyncio.Transport
     dialogue: Dialogue
-    nonce: str
+    wish: Wish
+    package: Package
 
 
-async def call(link: Link, *, folder: str, python: str | None) -> Called:
-    """Open the command that finds a Python on a host.
+async def call(link: Link, wish: Wish) -> Called:
+    """Open the command that finds a Python on a host, and send it our first code.
 
     Args:
         link: The login.
-        folder: Our folder on the host; ``~`` is the home there.
-        python: An interpreter, or an environment's folder, on the host; None: look for one that fits.
+        wish: What it shall do.
 
     Raises:
         ForbiddenByServerError: The server runs no command for us.
         LinkLostError: The link was lost meanwhile.
     """
+    # Neither needs the other.
+    reading = asyncio.create_task(asyncio.to_thread(own_package))
     nonce = secrets.token_hex(16)
     transport, dialogue = await link.open_command(
-        shell_command(python, folder, nonce), lambda: Dialogue(link.destination, nonce, python or "python3")
+        shell_command(wish.python, wish.folder, nonce),
+        lambda: Dialogue(link.destination, nonce, wish.python or "python3"),
     )
-    return Called(transport, dialogue, nonce)
+    try:
+        package = await reading
+    except BaseException:
+        transport.abort()
+        raise
+    code = package.content("keeper/host/bootstrap.py")
+    request = {
+        "nonce": nonce,
+        "folder": wish.folder,
+        "package": package.name,
+        "distributions": wish.distributions,
+        **wish.words,
+    }
+    transport.write(b"%d\n" % len(code) + code + json.dumps(request).encode() + b"\n")
+    return Called(transport, dialogue, wish, package)
 
 
-async def arrive(
-    link: Link,
-    words: dict[str, Any],
-    *,
-    folder: str,
-    python: str | None,
-    distributions: tuple[str, ...] = (),
-    check: Callable[[Found], None] = lambda _: None,
-    calling: Awaitable[Called] | None = None,
-) -> tuple[asyncio.Transport, Dialogue, Found]:
-    """Run our first code on a host, and let it have our package.
+async def arrive(called: Called, check: Callable[[Found], None] = lambda _: None) -> Found:
+    """Hear what our first code found on a host, and let it go on, with our package if it is missing there.
 
     Args:
-        link: The login.
-        words: What it shall do next, for :mod:`simmate_remote.keeper.host.bootstrap`.
-        folder: Our folder on the host; ``~`` is the home there.
-        python: An interpreter, or an environment's folder, on the host; None: look for one that fits.
-        distributions: Names of the distributions whose versions the host shall tell.
-        check: Called with what it told, before anything is started there; may raise.
-        calling: The command for it, if it was begun before.
-
-    Returns:
-        The command's stdin and stdout, the dialogue that listens to it, and what was found.
+        called: The command.
+        check: Called with what was found, before anything is started there; may raise.
 
     Raises:
         RemotePythonError: No Python there, or one that is too old.
@@ -96,34 +114,22 @@ async def arrive(
         KeeperError: Our part there failed; with its own words.
         LinkLostError: The link was lost meanwhile.
     """
-    # Neither needs the other.
-    reading = asyncio.create_task(asyncio.to_thread(own_package))
-    called = await (calling or call(link, folder=folder, python=python))
-    transport, dialogue = called.transport, called.dialogue
+    transport, words = called.transport, called.wish.words
     try:
-        package = await reading
-        code = package.content("keeper/host/bootstrap.py")
-        request = {
-            "nonce": called.nonce,
-            "folder": folder,
-            "package": package.name,
-            "distributions": distributions,
-            **words,
-        }
-        transport.write(b"%d\n" % len(code) + code + json.dumps(request).encode() + b"\n")
-        told = await dialogue.hear("bootstrap")
-        with dialogue.understanding():
+        told = await called.dialogue.hear("bootstrap")
+        with called.dialogue.understanding():
             found = _found(told)
             check(found)
         if told["package"]:
             transport.write(b"go\n")
         else:
+            package = called.package
             content = package.zipped_for_errand(words["errand"]) if "errand" in words else package.zipped()
             transport.write(b"package %d\n" % len(content) + content)
     except BaseException:
         transport.abort()
         raise
-    return transport, dialogue, found
+    return found
 
 
 def _found(told: dict[str, Any]) -> Found:

@@ -11,8 +11,9 @@ from collections.abc import Awaitable, Callable
 
 from simmate_remote.errors import ForbiddenByServerError, LinkLostError, SimmateRemoteError
 from simmate_remote.link.base import Link
-from simmate_remote.streams.carrier import Keepalive, NearCarrier
+from simmate_remote.streams.carrier import NearCarrier
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.keepalive import Keepalive
 
 logger = logging.getLogger(__name__)
 

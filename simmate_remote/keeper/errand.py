@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from simmate_remote.keeper.arrival import Found, arrive
+from simmate_remote.keeper.arrival import Found, Wish, arrive, call
 from simmate_remote.link.base import Link, ProtocolT
 
 
@@ -27,12 +27,13 @@ async def run_errand(
         KeeperError: Our part there failed; with its own words.
         LinkLostError: The link was lost meanwhile.
     """
-    transport, dialogue, found = await arrive(link, {"errand": module}, folder=folder, python=python)
+    called = await call(link, Wish(folder, python, {"errand": module}))
+    found = await arrive(called)
     try:
-        await dialogue.hear("errand")
+        await called.dialogue.hear("errand")
         protocol = protocol_factory()
-        dialogue.hand_over(protocol)
+        called.dialogue.hand_over(protocol)
     except BaseException:
-        transport.abort()
+        called.transport.abort()
         raise
-    return transport, protocol, found
+    return called.transport, protocol, found

@@ -3,58 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from simmate_remote.errors import ConversationGoneError, KeeperError, KeeperGoneError, ProtocolError, Remedy
-from simmate_remote.keeper.arrival import Called, Found, arrive
+from simmate_remote.keeper.arrival import Called, Found, arrive, call
 from simmate_remote.keeper.dialogue import STEP_TIMEOUT
 from simmate_remote.keeper.host.record import Previous
+from simmate_remote.keeper.request import LaunchRequest
 from simmate_remote.link.base import Link
-from simmate_remote.streams.carrier import OTHER_VERSION, Keepalive, NearCarrier
+from simmate_remote.streams.carrier import OTHER_VERSION, NearCarrier
 from simmate_remote.streams.conversation import Conversation
-
-
-@dataclass(frozen=True)
-class ProcessRequest:
-    """A process that a new keeper starts before anything else, since it takes long to be ready.
-
-    Args:
-        name: What it is called.
-        module: A module of ours.
-        environment: What is added to its environment.
-    """
-
-    name: str
-    module: str
-    environment: dict[str, str]
-
-
-@dataclass(frozen=True)
-class LaunchRequest:
-    """How the keeper is wanted.
-
-    Args:
-        folder: Our folder on the host; ``~`` is the home there.
-        python: An interpreter, or an environment's folder, on the host; None: look for one that fits.
-        lease: Seconds that a new keeper stays without a client, until it is told otherwise.
-        distributions: Names of the distributions whose versions the host shall tell.
-        keepalive: How a silent loss of a carrier is noticed.
-        process: What a new keeper starts first; None where none shall be started.
-        start: Whether a keeper is started if none lives there; otherwise that is an error.
-        here: Whether one is started although another machine behind the same name has one.
-    """
-
-    folder: str
-    python: str | None
-    lease: float
-    distributions: tuple[str, ...]
-    keepalive: Keepalive
-    process: ProcessRequest | None
-    start: bool = True
-    here: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,7 +48,7 @@ async def launch(
         conversation: What the carrier shall belong to.
         request: How the keeper is wanted.
         check: Called with what the host's Python told, before anything is started there; may raise.
-        calling: The command for it, if it was begun before.
+        calling: The command for it, if that was begun before.
 
     Raises:
         RemotePythonError: No Python there, or one that is too old.
@@ -99,21 +59,9 @@ async def launch(
         ProtocolError: The keeper there refused the carrier, or ended before it had answered.
         LinkLostError: The link was lost meanwhile.
     """
-    words = {
-        "lease": request.lease,
-        "process": request.process and dataclasses.asdict(request.process),
-        "start": request.start,
-        "here": request.here,
-    }
-    transport, dialogue, found = await arrive(
-        link,
-        words,
-        folder=request.folder,
-        python=request.python,
-        distributions=request.distributions,
-        check=check,
-        calling=calling,
-    )
+    called = await (calling or call(link, request.wish()))
+    found = await arrive(called, check)
+    transport, dialogue = called.transport, called.dialogue
     try:
         handover = await dialogue.hear("handover")
         ssh = link.destination.ssh_command()

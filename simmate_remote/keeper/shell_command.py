@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from simmate_remote.keeper.host.family import MARK
+
 OLDEST_PYTHON = (3, 11)
 MADE_FOR = "simmate-remote.python"
 """A file in an environment that `setup` made: the `python:` of the inventory that it was made from."""
+
+NO_MARK = "." * 80
+"""What stands where a keeper's mark will be shown, if this command becomes one's guardian: longer than any."""
 
 
 def shell_command(python: str | None, folder: str, nonce: str) -> str:
@@ -46,7 +51,9 @@ def shell_command(python: str | None, folder: str, nonce: str) -> str:
             f'command -v "$q" >/dev/null 2>&1 || continue; o="${{o:-$q}}"; '
             f'"$q" -c "{fits}" distributed </dev/null >/dev/null 2>&1 && p="$q" && break; done; p="${{p:-$o}}"; '
         )
-    script += f'command -v "$p" >/dev/null 2>&1 || {nothing_found}; exec "$p" -c "{stub}" {nonce}'
+    script += (
+        f'command -v "$p" >/dev/null 2>&1 || {nothing_found}; export {MARK}={NO_MARK}; exec "$p" -c "{stub}" {nonce}'
+    )
     assert "'" not in script
     assert "\n" not in script
     assert "!" not in script

@@ -57,8 +57,9 @@ class FirstLogin:
         try:
             link = await connect(self._order.destination(), self._ask)
             from simmate_remote.keeper.arrival import call
+            from simmate_remote.session.keeper_request import keeper_request
 
-            self._calling = asyncio.create_task(call(link, folder=self._order.folder, python=self._order.python))
+            self._calling = asyncio.create_task(call(link, keeper_request(self._order, start=True).wish()))
             self._calling.add_done_callback(self._called)
         except BaseException:
             self._idle.set()

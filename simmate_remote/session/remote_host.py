@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
-from simmate_remote.environment.versions import COMPARED, compare
+from simmate_remote.environment.versions import compare
 from simmate_remote.errors import (
     ForbiddenByServerError,
     KeeperElsewhereError,
@@ -22,27 +22,24 @@ from simmate_remote.errors import (
 )
 from simmate_remote.keeper.arrival import Found
 from simmate_remote.keeper.carriers import MoreCarriers
-from simmate_remote.keeper.launch import Launched, LaunchRequest, ProcessRequest, launch
+from simmate_remote.keeper.launch import Launched, launch
 from simmate_remote.link import Ask, Link, Prompt, connect
 from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock
+from simmate_remote.session.keeper_request import keeper_request
 from simmate_remote.session.lending import Lendings
 from simmate_remote.session.openings import Openings
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.start_failures import did_not_start
 from simmate_remote.session.unless_lost import do_unless_lost
 from simmate_remote.streams.calls import Caller, Handler
-from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.keepalive import Keepalive
 
 logger = logging.getLogger(__name__)
 
 DESK = "runs"
 """What the keeper knows the desk for runs as; streams to it are conversations of calls."""
-
-NURSERY = "simmate_remote.cluster.host.nursery"
-FIRST_LEASE = 10.0
-"""Seconds that a new keeper stays without us, until all is there and the host's own lease counts."""
 
 SSH_PORT = 22
 GOODBYE_TIMEOUT = 30.0
@@ -162,7 +159,11 @@ class RemoteHost:
                 raise SessionStoppedError("the session ends before it has begun", host=self.host.name)
             assert self.link is not None
             self.launched = await launch(
-                self.link, self.conversation, self._request(start=True), self._check, self._first_login.take_call()
+                self.link,
+                self.conversation,
+                keeper_request(self.host, start=True),
+                self._check,
+                self._first_login.take_call(),
             )
             self.warnings += self.launched.warnings
             handlers: dict[str, Handler] = {
@@ -237,7 +238,7 @@ class RemoteHost:
 
     async def _attach(self, link: Link) -> None:
         try:
-            await launch(link, self.conversation, self._request(start=False), lambda _: None)
+            await launch(link, self.conversation, keeper_request(self.host, start=False), lambda _: None)
         except KeeperElsewhereError as error:
             self._learn_node(error)
             raise
@@ -247,19 +248,6 @@ class RemoteHost:
         socket = f"{self.about['runtime']}/carrier"
         self._more_carriers = MoreCarriers(link, self.conversation, keepalive, socket, lambda: self._attach(link))
         self._more_carriers.start()
-
-    def _request(self, *, start: bool) -> LaunchRequest:
-        host = self.host
-        return LaunchRequest(
-            folder=host.folder,
-            python=host.python,
-            lease=FIRST_LEASE,
-            distributions=COMPARED,
-            keepalive=Keepalive(host.keepalive_interval, host.keepalive_tries),
-            process=ProcessRequest("nursery", NURSERY, host.workers.get("environment") or {}),
-            start=start,
-            here=host.here,
-        )
 
     async def unless_lost(self, work: Coroutine[Any, Any, None]) -> None:
         """Do something that needs the link, which would wait for ever if the link were lost.

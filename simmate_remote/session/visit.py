@@ -10,13 +10,14 @@ from typing import Any
 from simmate_remote.errors import KeeperError, Remedy
 from simmate_remote.inventory.models import Host
 from simmate_remote.keeper.host.lease import VISITOR
-from simmate_remote.keeper.launch import LaunchRequest, launch
+from simmate_remote.keeper.launch import launch
+from simmate_remote.keeper.request import LaunchRequest
 from simmate_remote.link import Ask, connect
 from simmate_remote.session.host_clock import ahead_of_ours, by_our_clock
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.calls import Caller
-from simmate_remote.streams.carrier import Keepalive
 from simmate_remote.streams.conversation import Conversation
+from simmate_remote.streams.keepalive import Keepalive
 
 END_TIMEOUT = 60.0
 

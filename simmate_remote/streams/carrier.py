@@ -6,13 +6,13 @@ import asyncio
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from simmate_remote.errors import ConversationGoneError, ProtocolError
 from simmate_remote.streams.clock import elapsed
 from simmate_remote.streams.conversation import CarrierEnd, Conversation
 from simmate_remote.streams.frames import HEADER, MAX_CONTROL_PAYLOAD, Frame, FrameReader, Kind, encode
+from simmate_remote.streams.keepalive import Keepalive
 
 logger = logging.getLogger(__name__)
 
@@ -33,19 +33,6 @@ SUSPICION = 2.0
 
 OVERSLEPT = 3.0
 """Seconds that a look may come late before it means that this machine, or this process, was asleep."""
-
-
-@dataclass(frozen=True)
-class Keepalive:
-    """How a silent loss is noticed.
-
-    Args:
-        interval: Seconds of silence after which the other end is asked.
-        tries: Unanswered questions after which the carrier is lost.
-    """
-
-    interval: float = 5.0
-    tries: int = 3
 
 
 class _Carrier(asyncio.Protocol, CarrierEnd):

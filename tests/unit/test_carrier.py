@@ -15,9 +15,10 @@ import pytest
 
 from simmate_remote.errors import ConversationGoneError, ProtocolError
 from simmate_remote.streams import carrier as carrier_module
-from simmate_remote.streams.carrier import FarCarrier, Keepalive, NearCarrier
+from simmate_remote.streams.carrier import FarCarrier, NearCarrier
 from simmate_remote.streams.conversation import Conversation
 from simmate_remote.streams.frames import Frame, FrameReader, Kind, encode
+from simmate_remote.streams.keepalive import Keepalive
 from tests.unit.wires import PATIENCE, Recorder, joined, settle, until
 
 HELLO: dict[str, Any] = {

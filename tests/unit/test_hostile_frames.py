@@ -27,9 +27,10 @@ from simmate_remote.link.known_hosts import matches, read_keys
 from simmate_remote.link.settings import HostSettings
 from simmate_remote.link.target import Target
 from simmate_remote.streams.calls import MAX_LINE, MAX_SERVING, Caller
-from simmate_remote.streams.carrier import FarCarrier, Keepalive, NearCarrier
+from simmate_remote.streams.carrier import FarCarrier, NearCarrier
 from simmate_remote.streams.conversation import Conversation
 from simmate_remote.streams.frames import FrameReader, Kind, encode
+from simmate_remote.streams.keepalive import Keepalive
 from simmate_remote.streams.multiplexer import Multiplexer
 from simmate_remote.streams.skipped import SkippedNumbers
 

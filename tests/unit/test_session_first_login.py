@@ -51,7 +51,7 @@ async def test_a_python_is_called_before_anybody_asks_for_it(tmp_path: Path) -> 
         calling = first.take_call()
         assert calling is not None
         assert first.take_call() is None  # it can serve one only
-        _, _, found = await arrive(link, {"errand": "none"}, folder=str(tmp_path), python=None, calling=calling)
+        found = await arrive(await calling)
         assert found.python >= (3, 11)
         await link.close()
 

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from simmate_remote.errors import StreamResetError
-from simmate_remote.streams.carrier import FarCarrier, Keepalive, NearCarrier
+from simmate_remote.streams.carrier import FarCarrier, NearCarrier
 from simmate_remote.streams.conversation import Acceptor, Conversation
+from simmate_remote.streams.keepalive import Keepalive
 
 PATIENCE = 20.0
 WINDOW = 256 * 1024

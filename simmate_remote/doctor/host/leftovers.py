@@ -72,7 +72,8 @@ def orphans() -> list[int]:
         except OSError:
             continue
         marks = [each.partition(b"=")[2] for each in variables if each.startswith(f"{MARK}=".encode())]
-        if marks and not os.path.isdir(marks[0]):
+        # A login that has just begun has none yet.
+        if marks and marks[0].startswith(b"/") and not os.path.isdir(marks[0]):
             found.append(int(entry.name))
     return found
 

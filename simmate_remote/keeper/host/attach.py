@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from simmate_remote.keeper.host.family import MARK
 from simmate_remote.keeper.host.record import (
     Record,
     boot_id,
@@ -57,6 +58,15 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
     say(at="handover", pid=record.pid, **told)
     socket.send_fds(connection, [f"carrier {client}".encode()], [0, 1])
     _wait_beside(connection)
+
+
+def foresee(folder: str) -> None:
+    """Import ahead what it takes to start a keeper, if none is recorded here."""
+    if not record_path(Path(folder)).exists():
+        import simmate_remote.keeper.host.logout
+        import simmate_remote.keeper.host.previous
+        import simmate_remote.keeper.host.serving
+        import simmate_remote.keeper.host.starting  # noqa: F401
 
 
 def _start(place: Path, package: str, request: dict[str, Any], address: str, port: int) -> tuple[socket.socket, Record]:
@@ -145,4 +155,5 @@ def _wait_beside(connection: socket.socket) -> None:
     """
     os.dup2(connection.fileno(), 3)
     os.set_inheritable(3, True)
+    os.environ.pop(MARK, None)
     os.execv("/bin/sh", ["simmate-remote-carrier", "-c", "read -r _ <&3"])

@@ -83,11 +83,19 @@ def find_keeper(request: dict[str, Any], folder: str) -> None:
         return
     os.makedirs(packages, mode=0o700, exist_ok=True)
     here = os.path.join(packages, request["package"])
-    content = introduce(request, present=os.path.isdir(here))
+    present = os.path.isdir(here)
+    introduce(request, present=present)
+    if present:
+        # While the near end thinks.
+        sys.path.insert(0, here)
+        from simmate_remote.keeper.host.attach import foresee
+
+        foresee(folder)
+    content = take_package()
     if content:
         unpack(content, packages, request["package"])
+        sys.path.insert(0, here)
     os.utime(here)
-    sys.path.insert(0, here)
     from simmate_remote.keeper.host.attach import attach
 
     attach(request, folder, here, lambda **words: say(nonce, **words))
@@ -98,7 +106,8 @@ def do_errand(request: dict[str, Any], folder: str) -> None:
     import importlib
 
     here = os.path.join(folder, "packages", request["package"])
-    content = introduce(request, present=os.path.isdir(here))
+    introduce(request, present=os.path.isdir(here))
+    content = take_package()
     if content:
         memory = os.memfd_create("package")
         with os.fdopen(os.dup(memory), "wb") as file:
@@ -110,12 +119,8 @@ def do_errand(request: dict[str, Any], folder: str) -> None:
     module.main()
 
 
-def introduce(request: dict[str, Any], *, present: bool) -> bytes:
-    """Say what is here, and give the package if it was sent; it is empty where it was there already.
-
-    Raises:
-        EOFError: The near end went away.
-    """
+def introduce(request: dict[str, Any], *, present: bool) -> None:
+    """Say what is here."""
     say(
         request["nonce"],
         at="bootstrap",
@@ -125,6 +130,14 @@ def introduce(request: dict[str, Any], *, present: bool) -> bytes:
         versions=versions(request["distributions"]),
         package=present,
     )
+
+
+def take_package() -> bytes:
+    """Wait for the near end's consent, and give the package if it was sent; it is empty where it was there already.
+
+    Raises:
+        EOFError: The near end went away.
+    """
     word, _, size = sys.stdin.buffer.readline().decode().strip().partition(" ")
     if word == "package":
         return sys.stdin.buffer.read(int(size))

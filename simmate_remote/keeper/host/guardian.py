@@ -1,8 +1,9 @@
 """The guardian: the keeper's parent. Whatever happens to the keeper, nothing of ours stays behind it.
 
 It adopts every orphan below it (``PR_SET_CHILD_SUBREAPER``, prctl(2)), so that a process that detached itself is found
-all the same, and has nothing to do but wait. What it needs of ours for its last duty it has from the beginning: by then
-somebody may have removed our folder.
+all the same, and has nothing to do but wait. It is a fork of what the login runs (:mod:`.starting`), or an interpreter
+of its own where another program has to stand in between. What it needs of ours for its last duty it has from the
+beginning: by then somebody may have removed our folder.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import signal
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from simmate_remote.keeper.host.ending import end_all
 from simmate_remote.keeper.host.family import MARK, descendants
@@ -23,12 +25,23 @@ GRACE = 3.0
 
 
 def main() -> None:
-    """Run the keeper, wait for its end, and clear up."""
+    """Read the order from stdin, and guard the keeper."""
     folder = Path(sys.argv[1])
     order = json.load(sys.stdin)
     # Stdout is where the login waits for one word; from here on it is the log.
     ready = os.dup(1)
     os.dup2(2, 1)
+    guard(folder, order, ready)
+
+
+def guard(folder: Path, order: dict[str, Any], ready: int) -> None:
+    """Run the keeper, wait for its end, and clear up.
+
+    Args:
+        folder: Our folder.
+        order: What the login told, for :func:`simmate_remote.keeper.host.serving.run`.
+        ready: Where the login waits for one word.
+    """
     adopt_orphans()
     runtime = Path(os.environ[MARK])
     alive_there, alive = os.pipe()

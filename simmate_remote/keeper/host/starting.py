@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import select
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
+from simmate_remote.keeper.host.appearance import appear_as
 from simmate_remote.keeper.host.family import MARK
+from simmate_remote.keeper.host.guardian import guard
 from simmate_remote.keeper.host.previous import tail
 from simmate_remote.keeper.host.record import log_path
 from simmate_remote.keeper.host.runtime_folder import make_runtime_folder
+from simmate_remote.keeper.host.spawning import close_all_but
 
 START_TIMEOUT = 30.0
 LOG_TAIL = 4000
@@ -70,16 +74,36 @@ def _become_guardian(
 ) -> None:
     if os.fork() != 0:
         os._exit(0)
+    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
+    os.chdir("/")
+    ours = {"PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", MARK: str(runtime)}
+    command = [sys.executable, "-m", "simmate_remote.keeper.host.guardian", str(folder)]
+    # An interpreter of its own takes 30 ms of a person's time to import once more what is here already.
+    if not prefix and appear_as(command, MARK, str(runtime)):
+        os.environ.update(ours)
+        _guard_here(folder, order, said, output)
     stdin = os.memfd_create("order")
     os.write(stdin, json.dumps(order).encode())
     os.lseek(stdin, 0, os.SEEK_SET)
-    output = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o600)
     # Nothing but these three: a program in between may close all others.
-    os.dup2(stdin, 0)
-    os.dup2(said, 1)
-    os.dup2(output, 2)
-    os.closerange(3, 1024)
-    os.chdir("/")
-    ours = {"PYTHONPATH": package, "PYTHONUNBUFFERED": "1", "PYTHONSAFEPATH": "1", MARK: str(runtime)}
-    command = [*prefix, sys.executable, "-m", "simmate_remote.keeper.host.guardian", str(folder)]
-    os.execvpe(command[0], command, {**os.environ, **ours})
+    for number, fd in enumerate((stdin, said, output)):
+        os.dup2(fd, number)
+    close_all_but(())
+    os.execvpe([*prefix, *command][0], [*prefix, *command], {**os.environ, **ours})
+
+
+def _guard_here(folder: Path, order: dict[str, Any], said: int, output: int) -> NoReturn:
+    """Be the guardian, in this process."""
+    for number, fd in enumerate((os.open(os.devnull, os.O_RDONLY), output, output)):
+        os.dup2(fd, number)
+    close_all_but({said})
+    # As an interpreter of its own would have them, by PYTHONUNBUFFERED.
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        raw = open(number, "wb", buffering=0, closefd=False)  # noqa: SIM115 - for as long as this process lives
+        setattr(sys, name, io.TextIOWrapper(raw, errors="backslashreplace", write_through=True))
+    try:
+        guard(folder, order, said)
+    except BaseException:  # noqa: BLE001 - as the interpreter would
+        sys.excepthook(*sys.exc_info())
+        os._exit(1)
+    os._exit(0)

@@ -1,0 +1,61 @@
+"""What a process looks like from outside: the command line and the environment that ``ps`` and ``/proc`` show of it.
+
+A fork looks like its parent. But whoever looks at a host's processes shall see what it is, and what belongs to a keeper
+is found by a mark in its environment (:mod:`simmate_remote.keeper.host.family`). The kernel shows both from the
+process's own memory, as it is at that moment (proc_pid_cmdline(5), proc_pid_environ(5)), and a program may write there
+what it wants to be seen. The place is as long as what stood there in the beginning: a variable that will be written is
+prepared by whoever starts the program.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+
+ARG_START, ARG_END, ENV_START, ENV_END = 48, 49, 50, 51
+"""Numbers of fields (proc_pid_stat(5)), counted from 1."""
+
+STATE = 3
+"""The number of the first field behind the name, which may contain anything."""
+
+
+def appear_as(command: list[str], name: str, value: str) -> bool:
+    """Show another command line, and another value of an environment variable.
+
+    Args:
+        command: The words; what finds no place is cut off.
+        name: A variable that this program was started with; os.environ is left as it is.
+        value: What is shown of it.
+
+    Returns:
+        Whether it could be done; otherwise nothing was changed.
+    """
+    line, variables = _place(ARG_START, ARG_END, "cmdline"), _place(ENV_START, ENV_END, "environ")
+    if line is None or variables is None:
+        return False
+    start = f"{name}=".encode()
+    entry = next((each for each in variables[1].split(b"\0") if each.startswith(start)), b"")
+    shown = start + os.fsencode(value)
+    if not len(start) < len(shown) <= len(entry):
+        return False
+    # The zero at its very end says that there is no more to be seen behind it.
+    words = b"\0".join(map(os.fsencode, command))[: len(line[1]) - 1]
+    ctypes.memmove(line[0], words.ljust(len(line[1]), b"\0"), len(line[1]))
+    offset = 0 if variables[1].startswith(entry + b"\0") else variables[1].index(b"\0" + entry + b"\0") + 1
+    ctypes.memmove(variables[0] + offset, shown.ljust(len(entry), b"\0"), len(entry))
+    return True
+
+
+def _place(first: int, last: int, name: str) -> tuple[int, bytes] | None:
+    """Give the address of what a file in /proc/self shows, and what it shows; None: that is not known for certain."""
+    try:
+        fields = Path("/proc/self/stat").read_text(errors="replace").rpartition(")")[2].split()
+        begin, end = int(fields[first - STATE]), int(fields[last - STATE])
+        shown = Path(f"/proc/self/{name}").read_bytes()
+    except (OSError, IndexError, ValueError):
+        return None
+    # A kernel that does not tell says 0; an older program may have moved it.
+    if not begin or end - begin != len(shown) or ctypes.string_at(begin, len(shown)) != shown:
+        return None
+    return begin, shown
