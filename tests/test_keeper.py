@@ -110,6 +110,17 @@ async def test_a_guardian_that_was_killed_takes_everything_along_daemons_include
             pass
 
 
+async def test_a_guardian_is_a_fork_of_the_login_s_python_and_shows_to_which_keeper_it_belongs(box: Box) -> None:
+    async with reached(box) as there:
+        about = await there.keeper.call("report")
+        guardian = next(each["pid"] for each in about["processes"] if each["name"] == "guardian")
+        shown = box.run(f"tr '\\0' '\\n' < /proc/{guardian}/environ").stdout.splitlines()
+    assert f"SIMMATE_REMOTE_RUNTIME={about['runtime']}" in shown
+    # An interpreter of its own would have been started with it.
+    assert not [each for each in shown if each.startswith("PYTHONPATH=")]
+    await end(box)
+
+
 async def test_a_keeper_whose_folder_was_removed_still_leaves_nothing(box: Box) -> None:
     async with reached(box) as there:
         runtime = (await there.keeper.call("describe"))["runtime"]

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from simmate_remote.link import import_kind
-from simmate_remote.session.first_login import FirstLogin
+from simmate_remote.session.first_login import FirstLogin, import_for_call
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.streams.allocation import keep_memory_of_reads
 
@@ -61,10 +61,11 @@ async def live(path: Path, order: SessionOrder) -> None:
     """Begin the login, and run the session until it is stopped."""
     first_login = FirstLogin(order)
     await asyncio.to_thread(import_kind, order.link)
-    await first_login.head_start()
     # The thread that imports gives way sooner than usual to what the host says.
     usual = sys.getswitchinterval()
     sys.setswitchinterval(SOONER)
+    await asyncio.to_thread(import_for_call)
+    await first_login.head_start()
     serving = await asyncio.to_thread(importlib.import_module, "simmate_remote.session.serving")
     sys.setswitchinterval(usual)
     gc.freeze()

@@ -75,3 +75,11 @@ class FirstLogin:
         self._idle.set()
         ask = await asyncio.shield(self._answers)
         return await ask(prompt)
+
+
+def import_for_call() -> None:
+    """Import, and read, what the first command needs: in a thread, while the login waits for the network."""
+    from simmate_remote.keeper.package import own_package
+    from simmate_remote.session import keeper_request  # noqa: F401
+
+    own_package()

@@ -13,6 +13,7 @@ from distributed.core import Status, rpc
 from distributed.deploy.cluster import Cluster
 from tornado.ioloop import IOLoop
 
+from simmate_remote.cluster.first_connection import compute_for_first_connection
 from simmate_remote.cluster.timeouts import LONGEST_OUTAGE, raise_timeouts
 from simmate_remote.errors import SessionStoppedError, SimmateRemoteError
 from simmate_remote.inventory import Host, load_host
@@ -105,7 +106,9 @@ class RemoteCluster(Cluster):  # type: ignore[misc]
         self.status = Status.starting
         raise_timeouts()
         try:
+            computing = asyncio.create_task(asyncio.to_thread(compute_for_first_connection))
             self._session = await join(self.host, lasting=self._outlive, ask=self._ask or _terminal(), step=self._tell)
+            await computing
             self._owner = self._session.started and not self._outlive
             self._access = await self._session.access()
             self.security = Security(**self._access["security"])

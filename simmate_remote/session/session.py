@@ -14,7 +14,6 @@ from simmate_remote.errors import (
     SessionStoppedError,
     SimmateRemoteError,
 )
-from simmate_remote.keeper.package import own_package
 from simmate_remote.session.collecting import Collecting
 from simmate_remote.session.first_login import FirstLogin
 from simmate_remote.session.order import SessionOrder
@@ -172,8 +171,7 @@ class Session:
         self.progress.step(f"logging in at {self.host.ssh}")
         # It may have failed already, and whoever made this session shall hear why.
         await self._people.somebody_follows()
-        # The host will be asked for our package as soon as there is a login.
-        await asyncio.gather(self.remote.log_in(self._people.ask), asyncio.to_thread(own_package))
+        await self.remote.log_in(self._people.ask)
         try:
             await self.remote.unless_lost(self._begin())
         except KeeperElsewhereError as error:

@@ -8,12 +8,10 @@ import threading
 # later searches lets the forked processes go on sharing its memory.
 gc.disable()
 
-import tornado.netutil as tornado_netutil
+from simmate_remote.cluster.first_connection import read_authorities
 
-# For the first TLS connection that a process accepts, tornado reads the machine's list of authorities: it takes 50 ms
-# and is not used there. Here it is read once for all, while the imports below go on: OpenSSL needs no lock of Python
-# for it. Where this has another name in another tornado, each process reads the list by itself again.
-reading = threading.Thread(target=getattr(tornado_netutil, "_client_ssl_defaults", int))
+# Once for all that are forked, while the imports below go on.
+reading = threading.Thread(target=read_authorities)
 reading.start()
 
 import distributed
