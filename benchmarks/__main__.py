@@ -73,7 +73,8 @@ def main() -> None:
         sys.exit(f"the lab cannot be had: {missing[0]}; this would enable it: {missing[1]}")
     lab_host.use_link(options.link)
     found: list[Comparison | Figure] = []
-    with Lab.up() as lab:
+    # What is recorded of the runs here is not to stand between those of whoever measures.
+    with database.own_folder(), Lab.up() as lab:
         for name in options.only or BENCHMARKS:
             found += BENCHMARKS[name](lab, options.runs)
     print(

@@ -7,9 +7,10 @@ import fcntl
 import os
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from simmate_remote.keeper.host.family import MARK
 from simmate_remote.keeper.host.record import (
@@ -23,6 +24,10 @@ from simmate_remote.keeper.host.record import (
 )
 
 ANSWER_TIMEOUT = 10.0
+TURN_TIMEOUT = 45.0
+"""Seconds to wait for another login, which may take :data:`.starting.START_TIMEOUT` to start a keeper."""
+
+BETWEEN_TRIES = 0.02
 UCRED = struct.Struct("3i")
 
 
@@ -38,7 +43,7 @@ def attach(request: dict[str, Any], folder: str, package: str, say: Callable[...
     """
     place = Path(folder)
     client, address, port = _login()
-    with _one_at_a_time(place):
+    with one_at_a_time(place):
         found = _living(place)
         started, previous = found is None, None
         if found is None:
@@ -102,14 +107,31 @@ def _login() -> tuple[str, str, int]:
 
 
 @contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Keep two logins from starting two keepers."""
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """Keep two logins from starting two keepers.
+
+    Raises:
+        RuntimeError: Another login keeps this one waiting for longer than a start may take.
+    """
     keepers_folder(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    with record_path(folder).with_suffix(".lock").open("w") as file:
+    path = record_path(folder).with_suffix(".lock")
+    with path.open("w") as file:
+        deadline = time.monotonic() + TURN_TIMEOUT
         # A network file system without locks: two logins in the same half second could then start two keepers.
         with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+            while not _lock(file):
+                if time.monotonic() > deadline:
+                    raise RuntimeError(f"another login has been at it here for {TURN_TIMEOUT:.0f} s; it holds {path}")
+                time.sleep(BETWEEN_TRIES)
         yield
+
+
+def _lock(file: TextIO) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _living(folder: Path) -> tuple[socket.socket, Record] | None:
