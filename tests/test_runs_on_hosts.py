@@ -88,6 +88,26 @@ def test_what_is_done_with_a_run_where_it_is(user: User) -> None:
     user.until(lambda runs: [each["id"] for each in runs] == [again["id"]])
 
 
+@pytest.mark.timeout(180)  # some twenty commands, one after the other
+def test_many_runs_are_acted_on_by_what_they_have_in_common(user: User) -> None:
+    for number in (-3, -2, -1):
+        user("run", "work.py:add", f"a={number}", "--on", "lab-box", "--detach")
+    user.until(lambda runs: [run["state"] for run in runs] == ["failed"] * 3)
+    user("runs", "remove", "--failed", "--workflow", "add", code=1)
+    assert "whether 3 runs shall be removed can be asked in a terminal only" in user.told
+    again = json.loads(user("runs", "restart", "--workflow", "add", "a=4", "--yes", "--json"))
+    assert len(again) == len(set(again.values()) - set(again)) == 3
+    user.until(lambda runs: [run["state"] for run in runs] == ["finished"] * 3 + ["failed"] * 3)
+    waiting = {user("run", "work.py:wait", f"name={each}", "--on", "lab-box", "--detach").split()[0] for each in "xyz"}
+    assert json.loads(user("runs", "cancel", "--on", "lab-box", "--yes", "--json")).keys() == waiting
+    user.until(lambda runs: [run["state"] for run in runs[:3]] == ["cancelled"] * 3)
+    assert set(json.loads(user("runs", "remove", "--failed", "--yes", "--json"))) == set(again)
+    # Neither what has finished nor what was cancelled: only what was asked for.
+    user.until(lambda runs: [run["state"] for run in runs] == ["cancelled"] * 3 + ["finished"] * 3)
+    assert json.loads(user("runs", "restart", "--failed", "--yes", "--json")) == {}
+    assert "no such run to restart" in user.told
+
+
 def test_a_cancel_while_nothing_is_connected_is_delivered_later(user: User) -> None:
     run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
     user.until(lambda runs: runs[0]["state"] == "running")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import time
 from typing import Annotated, Any
 
@@ -10,18 +9,24 @@ import typer
 from typer.core import TyperGroup
 
 from simmate_remote.cli.output import JsonOption, emit, emit_array, emit_csv, note
-from simmate_remote.cli.runs_acting import RunId, attach, cancel, files, logs, remove, restart
+from simmate_remote.cli.runs_acting import attach, cancel, files, logs, remove
+from simmate_remote.cli.runs_meant import (
+    FailedOption,
+    OnOption,
+    RunId,
+    SinceOption,
+    StateOption,
+    WorkflowOption,
+    filter_of,
+)
+from simmate_remote.cli.runs_restarting import restart
 from simmate_remote.cli.runs_table import print_run, runs_table, since_told
-from simmate_remote.runs.listing import COLUMNS, Filter, find_run, list_runs, read_run, since_when
+from simmate_remote.runs.listing import COLUMNS, find_run, list_runs, read_run
 from simmate_remote.runs.local import open_rows
 from simmate_remote.runs.news import news_in_words, take_news
 from simmate_remote.runs.results import result_in_words
-from simmate_remote.runs.states import TRANSITIONS
 
 FIRST_PAGE = 30
-
-_STATES = ", ".join(TRANSITIONS)
-State = enum.StrEnum("State", {state: state for state in TRANSITIONS})  # type: ignore[misc]
 
 
 class ListByDefault(TyperGroup):
@@ -47,20 +52,11 @@ def runs() -> None:
 
 @app.command("list")
 def list_(
-    failed: Annotated[bool, typer.Option("--failed", help="Those that failed.")] = False,
-    state: Annotated[
-        list[State] | None,
-        typer.Option(metavar="STATE", help=f"Those in this state, {_STATES}; may be repeated."),
-    ] = None,
-    on: Annotated[
-        list[str] | None, typer.Option(metavar="HOST", help="Those on this host, or `here`; may be repeated.")
-    ] = None,
-    workflow: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Those of this workflow; `relax*` works.")
-    ] = None,
-    since: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Those created since `2 h` ago, or since a date.")
-    ] = None,
+    failed: FailedOption = False,
+    state: StateOption = None,
+    on: OnOption = None,
+    workflow: WorkflowOption = None,
+    since: SinceOption = None,
     before: Annotated[str | None, typer.Option(metavar="RUN", help="Those older than this run: the next page.")] = None,
     limit: Annotated[
         int | None,
@@ -74,15 +70,12 @@ def list_(
     """List runs, the newest first."""
     rows = open_rows()
     machine_reads = as_csv or as_json
-    try:
-        moment = None if since is None else since_when(since, time.time())
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--since") from error
-    wanted = Filter(
-        states=tuple(str(each) for each in state or ()) + (("failed",) if failed else ()),
-        on=tuple(on or ()),
+    wanted = filter_of(
+        failed=failed,
+        state=state,
+        on=on,
         workflow=workflow,
-        since=moment,
+        since=since,
         before=None if before is None else find_run(rows, before),
         limit=limit if limit or machine_reads else FIRST_PAGE + 1,
     )

@@ -1,23 +1,36 @@
-"""``runs attach``, ``logs``, ``files``, ``cancel``, ``restart``, ``remove``: what is done with a run where it is."""
+"""``runs attach``, ``logs``, ``files``, ``cancel``, ``remove``: what is done with a run where it is."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import typer
 
 from simmate_remote.cli.output import JsonOption, emit, note, only_the_document, safe, table
+from simmate_remote.cli.runs_meant import (
+    Deed,
+    FailedOption,
+    OnOption,
+    RunId,
+    RunIds,
+    Several,
+    SinceOption,
+    StateOption,
+    WorkflowOption,
+    YesOption,
+    about_run,
+    by_host,
+    desk_of,
+    filter_of,
+    refuse_here,
+    runs_meant,
+)
 from simmate_remote.errors import (
     InventoryError,
-    Remedy,
-    RunError,
-    SimmateRemoteError,
     error_from_dict,
     error_to_dict,
 )
@@ -25,13 +38,10 @@ from simmate_remote.runs.host.spec import Spec
 from simmate_remote.runs.intents import ask_to_cancel, forget
 from simmate_remote.runs.listing import HERE, find_run, read_run, shown_id
 from simmate_remote.runs.local import open_rows
-from simmate_remote.runs.shown import forget_shown
 from simmate_remote.runs.states import ENDED
 
-RunId = Annotated[str, typer.Argument(metavar="RUN", help="A run's id, or so much of its end that no other has it.")]
-"""The type of every command's ``run`` parameter."""
-
-RunIds = Annotated[list[str], typer.Argument(metavar="RUN...", help="Ids, or their ends.")]
+CANCELLABLE = ("queued", "running", "interrupted")
+REMOVABLE = (*ENDED, "lost")
 
 
 def attach(run: RunId, as_json: JsonOption = False) -> None:
@@ -43,11 +53,11 @@ def attach(run: RunId, as_json: JsonOption = False) -> None:
     from simmate_remote.cli.run import end_is_shown, show_outcome
     from simmate_remote.workflows.attaching import attach as wait_for
 
-    about = _about(run)
+    about = about_run(run)
     with (
         only_the_document(as_json),
         end_is_shown(),
-        _desk(about) as desk,
+        desk_of(about) as desk,
         RunProgress(about["workflow"], live=True) as progress,
     ):
         spec = Spec.from_bytes(desk.fetch(about["id"], "spec.json"))
@@ -62,13 +72,13 @@ def logs(
     """Print what a run has printed."""
     from simmate_remote.session.run_output import output_of
 
-    about = _about(run)
+    about = about_run(run)
     if about["host"] == HERE:
         from simmate_remote.cli.runs_here import output_here
 
         sys.stdout.writelines(output_here(about))
         return
-    with _desk(about) as desk:
+    with desk_of(about) as desk:
         for text in output_of(desk, about["id"], follow=follow):
             # What a host says reaches a terminal without control characters.
             sys.stdout.write(safe(text).plain if sys.stdout.isatty() else text)
@@ -92,7 +102,7 @@ def files(
     from simmate_remote.cli.files import run_transfer, show_transfer
     from simmate_remote.workflows.run_files import order_of_fetch, order_of_list, sizes_in
 
-    about = _about(run)
+    about = about_run(run)
     if about["host"] == HERE:
         from simmate_remote.cli.runs_here import refuse_files
 
@@ -111,37 +121,47 @@ def files(
     emit(found, human=table(("bytes", "file"), rows) if rows else None, as_json=as_json)
 
 
-def cancel(runs: RunIds, as_json: JsonOption = False) -> None:
+def cancel(
+    runs: RunIds = None,
+    state: StateOption = None,
+    on: OnOption = None,
+    workflow: WorkflowOption = None,
+    since: SinceOption = None,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Cancel runs: what waits is taken back, and programs that they run are ended.
 
     If a host cannot be reached it is told as soon as it can be. A run that has ended stays as it is.
     """
     rows = open_rows()
+    wanted_by = filter_of(failed=False, state=state, on=on, workflow=workflow, since=since)
+    runs = runs_meant(rows, runs, wanted_by, among=CANCELLABLE, deed=Deed("cancel", "cancelled"), yes=yes)
     several = Several(len(runs))
     wanted = []
     for about in [read_run(rows, find_run(rows, each)) for each in runs]:
         with several.one_of_them():
-            _elsewhere(about)
+            refuse_here(about)
             wanted.append(about)
     states: dict[str, str] = ask_to_cancel(rows, [about["id"] for about in wanted], time.time())
     rows.close()
     unknown = _tell_hosts({about["host"] for about in wanted if about["id"] not in states}, states)
     for about in wanted:
-        run, state = shown_id(about["id"]), states.get(about["id"])
-        if about["host"] in unknown and state is None:
+        run, now = shown_id(about["id"]), states.get(about["id"])
+        if about["host"] in unknown and now is None:
             several.failed = True
             note(f"{run} cannot be cancelled now: {_since_unknown(unknown[about['host']])}")
-        elif state is None:
+        elif now is None:
             note(
                 f"{about['host']} cannot be reached now; it is told to cancel {run} as soon as it can"
                 f"\n  next:      simmate-remote connect {about['host']}"
             )
         elif about["state"] in ENDED:
-            note(f"{run} was {state} already")
-        elif state == "cancelled":
+            note(f"{run} was {now} already")
+        elif now == "cancelled":
             note(f"{run} is cancelled")
         else:
-            note(f"{run} had {state} before")
+            note(f"{run} had {now} before")
     emit({about["id"]: states.get(about["id"], "to be cancelled") for about in wanted}, as_json=as_json)
     several.end()
 
@@ -172,166 +192,55 @@ def _since_unknown(error: InventoryError) -> str:
     return str(error_from_dict(error_to_dict(error) | {"meanwhile": meanwhile}))
 
 
-def restart(
-    run: RunId,
-    parameters: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME=VALUE", help="Parameters that change; it is a new run then.")
-    ] = None,
+def remove(
+    runs: RunIds = None,
+    failed: FailedOption = False,
+    state: StateOption = None,
+    on: OnOption = None,
+    workflow: WorkflowOption = None,
+    since: SinceOption = None,
+    yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a run again that failed, was cancelled or was interrupted.
-
-    On a host it goes on in its folder, where its programs begin with what is there. What ran on this machine runs in
-    this terminal, where it ran before, as a new run.
-    """
-    from simmate_remote.cli.run import what_was_taken_is_told
-    from simmate_remote.workflows.attaching import run_again
-
-    changes = dict(_split(each) for each in parameters or ())
-    about = _about(run)
-    if about["host"] == HERE:
-        from simmate_remote.cli.runs_here import restart_here
-
-        restart_here(about, parameters or (), as_json)
-        return
-    with only_the_document(as_json), what_was_taken_is_told(), _desk(about) as desk:
-        again = about["id"]
-        if changes:
-            again = run_again(desk, Spec.from_bytes(desk.fetch(again, "spec.json")), changes)
-        else:
-            # Of one that is under way the desk would say nothing: for it, a restart that came twice is no error.
-            standing = desk.call("status", ids=[again]).get(again, {}).get("state")
-            if standing in _UNDER_WAY:
-                raise _has_not_ended(about, standing)
-            desk.call("restart", id=again)
-            forget_shown([again])
-    note(f"{about['workflow']} runs again as {again}\n  next:      simmate-remote runs attach {shown_id(again)}")
-    emit({"id": again}, as_json=as_json)
-
-
-def remove(runs: RunIds, as_json: JsonOption = False) -> None:
     """Remove runs that have ended: their folders, with all files in them, and what is known of them here."""
-    removed = []
+    rows = open_rows()
+    wanted_by = filter_of(failed=failed, state=state, on=on, workflow=workflow, since=since)
+    runs = runs_meant(rows, runs, wanted_by, among=REMOVABLE, deed=Deed("remove", "removed"), yes=yes)
+    rows.close()
     several = Several(len(runs))
+    found: list[dict[str, Any]] = []
     for each in runs:
         with several.one_of_them():
-            about = _about(each)
-            _remove(about)
-            removed.append(about["id"])
-            note(f"{shown_id(about['id'])} is removed")
+            found.append(about_run(each))
+    removed: list[str] = []
+    there = [about for about in found if about["host"] != HERE and about["state"] != "lost"]
+    for about in [about for about in found if about not in there]:
+        with several.one_of_them():
+            _remove_here(about)
+            removed.append(_is_removed(about))
+    # One connection for all of a host: where none is, each would be a login.
+    for group in by_host(there).values():
+        with several.one_of_them(), desk_of(group[0]) as desk:
+            for about in group:
+                with several.one_of_them():
+                    desk.call("remove", id=about["id"])
+                    removed.append(_is_removed(about))
     emit(removed, as_json=as_json)
     several.end()
 
 
-def _remove(about: dict[str, Any]) -> None:
+def _remove_here(about: dict[str, Any]) -> None:
     if about["state"] == "lost":
         rows = open_rows()
         forget(rows, about["id"])
         rows.close()
-    elif about["host"] == HERE:
+    else:
         from simmate_remote.cli.runs_here import remove_here
 
         remove_here(about)
-    else:
-        with _desk(about) as desk:
-            desk.call("remove", id=about["id"])
 
 
-class Several:
-    """Several runs of one command: what goes wrong with one of them is said, and the others are acted on.
-
-    Args:
-        count: How many there are; of a single one the error is the command's.
-
-    Attributes:
-        failed: Whether something went wrong.
-    """
-
-    def __init__(self, count: int) -> None:
-        self._count = count
-        self.failed = False
-
-    @contextlib.contextmanager
-    def one_of_them(self) -> Iterator[None]:
-        """Do something with one of them."""
-        try:
-            yield
-        except SimmateRemoteError as error:
-            if self._count == 1:
-                raise
-            self.failed = True
-            note(str(error))
-
-    def end(self) -> None:
-        """Exit with 1 if something went wrong."""
-        if self.failed:
-            raise typer.Exit(1)
-
-
-def _about(run: str) -> dict[str, Any]:
-    rows = open_rows()
-    about = read_run(rows, find_run(rows, run))
-    rows.close()
-    return about
-
-
-def _elsewhere(about: dict[str, Any]) -> None:
-    """Check that a run is on a host.
-
-    Raises:
-        RunError: It is one of this machine's programs'.
-    """
-    if about["host"] == HERE:
-        from simmate_remote.cli.runs_here import refuse_unended
-
-        refuse_unended(about)
-        raise RunError(
-            f"this run of this machine's own programs is {about['state']}: there is nothing to wait for, or to end",
-            run=about["id"],
-            folder=about["folder"],
-            remedies=(Remedy(f"simmate-remote runs show {shown_id(about['id'])}", "shows all that is known of it"),),
-        )
-
-
-_UNDER_WAY = {
-    "queued": "it waits to be begun",
-    "running": "it is running",
-    "interrupted": "its last attempt was interrupted, and it waits to be begun again by itself",
-}
-
-
-def _has_not_ended(about: dict[str, Any], state: str) -> RunError:
-    run = shown_id(about["id"])
-    return RunError(
-        f"{about['workflow']} {run} has not ended: {_UNDER_WAY[state]}",
-        host=about["host"],
-        run=about["id"],
-        folder=about["folder"],
-        meanwhile="it goes on as it is; nothing was begun",
-        remedies=(
-            Remedy(f"simmate-remote runs attach {run}", "shows how it goes until it ends"),
-            Remedy(f"simmate-remote runs cancel {run}", "ends it; then it can be restarted"),
-        ),
-    )
-
-
-@contextlib.contextmanager
-def _desk(about: dict[str, Any]) -> Iterator[Any]:
-    from simmate_remote.cli.connection import connected
-    from simmate_remote.inventory import load_host
-
-    _elsewhere(about)
-    with connected(load_host(about["host"])) as desk:
-        yield desk
-
-
-class _Change(NamedTuple):
-    name: str
-    value: str
-
-
-def _split(word: str) -> _Change:
-    name, equals, value = word.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"{word!r} is not of the form NAME=VALUE")
-    return _Change(name, value)
+def _is_removed(about: dict[str, Any]) -> str:
+    run = str(about["id"])
+    note(f"{shown_id(run)} is removed")
+    return run

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from simmate_remote.cli import output
 from simmate_remote.cli.app import main
@@ -174,6 +175,49 @@ def test_what_cannot_be_removed_keeps_no_other_from_being_removed(
     assert "00000004 is removed" in said
     assert IDS[3] not in ran(capsys, "--json")
     assert '"HostNotFoundError"' in ran(capsys, "remove", HOSTS["gone"], "--json", code=1)
+
+
+def test_runs_that_are_chosen_are_shown_and_asked_for(
+    on_hosts: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = ran(capsys, "remove", "--workflow", "relax_*", code=1)
+    assert "whether 2 runs shall be removed can be asked in a terminal only" in said
+    monkeypatch.setattr(output.err, "_width", 200)
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    asked: list[str] = []
+    monkeypatch.setattr(typer, "confirm", lambda text, err: asked.append(text))
+    said = ran(capsys, "remove", "--workflow", "relax_*", code=1)
+    assert asked == ["Remove these 2 runs?"]
+    assert [line.split()[:2] for line in said.splitlines()[1:]] == [["00000004", "failed"], ["00000003", "finished"]]
+    assert ran(capsys, "--json", "--workflow", "relax_*").count('"id"') == 4
+    monkeypatch.setattr(typer, "confirm", lambda text, err: True)
+    assert json.loads(ran(capsys, "remove", "--workflow", "relax_*", "--since", "1970-01-01", "--json")) == IDS[:1:-1]
+    assert json.loads(ran(capsys, "remove", "--workflow", "relax_*", "--yes", "--json")) == []
+
+
+@pytest.mark.parametrize("command", ["cancel", "remove", "restart"])
+def test_runs_are_either_named_or_chosen(capsys: pytest.CaptureFixture[str], command: str) -> None:
+    assert "runs, or options that choose some" in ran(capsys, command, code=2)
+    assert "not both" in ran(capsys, command, "0003", "--on", "here", code=2)
+    assert "neither a time" in ran(capsys, command, "--since", "yesterday", code=2)
+
+
+def test_what_cannot_be_done_with_a_state_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "what is running cannot be removed" in ran(capsys, "remove", "--state", "running", code=2)
+    assert "what is finished cannot be cancelled" in ran(capsys, "cancel", "--state", "finished", code=2)
+    assert "what is finished cannot be restarted; failed, cancelled can" in ran(
+        capsys, "restart", "--state", "finished", code=2
+    )
+    assert json.loads(ran(capsys, "restart", "n=2", "--state", "finished", "--yes", "--json")) == {}
+
+
+def test_a_restart_by_options_leaves_out_what_would_run_in_this_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["runs", "restart", "--failed", "--yes"])
+    assert not ended.value.code
+    said = capsys.readouterr().err
+    assert "1 of them ran on this machine" in said
+    assert "simmate-remote runs restart 00000004" in said
 
 
 def test_a_database_of_a_newer_version_is_left_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
