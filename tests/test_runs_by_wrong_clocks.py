@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from itertools import count
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,9 @@ numbers = count(1)
 
 SLOW = 100.0
 """Seconds for what runs by another clock: each question for the time goes through a library that changes it."""
+
+ANSWER = 2.0
+"""Seconds that a question and its answer may take there, of an hour."""
 
 
 @pytest.fixture
@@ -109,7 +112,8 @@ def see_all_by_the_clock_here(user: User) -> None:
         about: dict[str, Any] = json.loads(user("runs", "show", run, "--json"))
         (attempt,) = about["all_attempts"]
         moments = [before, about["created"], about["started"], about["ended"], after]
-        assert moments == sorted(moments)
+        # How far the host's clock is away is known as exactly as a question and its answer are quick.
+        assert all(earlier <= later + ANSWER for earlier, later in pairwise(moments))
         assert [attempt["began"], attempt["ended"]] == [about["started"], about["ended"]]
         assert 0 < about["seconds"] < after - before
         assert about["ended"] - about["started"] == pytest.approx(about["seconds"], abs=2)

@@ -172,7 +172,8 @@ class Command(asyncssh.SSHServerSession[bytes]):
 
     async def _start(self) -> None:
         channel = self._channel
-        if channel is None:
+        environment = None if channel is None else self._environment(channel)
+        if environment is None:
             self._over()
             return
         loop = asyncio.get_running_loop()
@@ -186,7 +187,7 @@ class Command(asyncssh.SSHServerSession[bytes]):
                 stdout=child_out,
                 stderr=child_err,
                 cwd=self._account.home,
-                env=self._environment(channel),
+                env=environment,
                 start_new_session=True,
             )
         except (OSError, ValueError) as error:
@@ -216,8 +217,11 @@ class Command(asyncssh.SSHServerSession[bytes]):
         if self._channel is None:
             self._drop_pipes()
 
-    def _environment(self, channel: asyncssh.SSHServerChannel[bytes]) -> dict[str, str]:
+    def _environment(self, channel: asyncssh.SSHServerChannel[bytes]) -> dict[str, str] | None:
+        """Give what the command is started with; None: the connection is lost, which nobody has told us yet."""
         client, server = channel.get_extra_info("peername"), channel.get_extra_info("sockname")
+        if client is None or server is None:
+            return None
         sent = {
             name: value
             for name, value in channel.get_environment().items()

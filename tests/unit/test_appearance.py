@@ -26,8 +26,10 @@ if os.fork() == 0:
     os.close(here)
     os.execv(sys.executable, [sys.executable, "-c", "import os; os.write(1, os.environb.get(b'MARK', b'none'))"])
 os.close(here)
-print(open(there).read())
+told = open(there).read()
 os.wait()
+print()
+print(told)
 """
 
 
@@ -41,7 +43,7 @@ def appear(command: list[str], name: str, value: str, **environment: str) -> tup
         check=True,
         timeout=30,
     )
-    told, _, inherited = done.stdout.partition("\n")
+    inherited, _, told = done.stdout.partition("\n")
     return *json.loads(told), inherited
 
 

@@ -9,14 +9,17 @@ for each in $(env | sed -n 's/^\(UV_[A-Z0-9_]*\)=.*/\1/p'); do
 done
 host=$(uname -n)
 
+# What programs say when they fail; not in a file, since on a full disk they would find no room, and uv dies of that.
+said=
+
 fail() { # what failed
     say "failed $1"
-    # The words of the kernel, and of those who repeat them: ENOSPC and EDQUOT. On a full disk they may find no room.
-    if grep -qiE 'no space left|quota exceeded|os error (28|122)' "$work/said" ||
+    # The words of the kernel, and of those who repeat them: ENOSPC and EDQUOT.
+    if printf '%s' "$said" | grep -qiE 'no space left|quota exceeded|os error (28|122)' ||
         ! dd if=/dev/zero of="$work/room" bs=65536 count=4 2>/dev/null; then
         say "full yes"
     fi
-    sed 's/^/said /' "$work/said"
+    printf '%s\n' "$said" | sed 's/^/said /'
     exit 1
 }
 
@@ -50,18 +53,20 @@ done
 
 new=environments/$name
 work=$folder/building/$name
-mkdir -p environments bin "$work/wheels" && : >"$work/said" || exit
+mkdir -p environments bin "$work/wheels" || exit
 echo "$host $$" >"$work/by" || fail "writing to the disk"
 trap '[ -f "$new/simmate-remote.list" ] || rm -rf "$new"; rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
 tool() { # uv, with nothing of what this account may have configured for it
-    UV_NO_CONFIG=1 UV_OFFLINE=1 UV_CACHE_DIR="$work/cache" \
-        UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 "bin/uv-$uv" --quiet "$@" </dev/null 2>>"$work/said"
+    said=$(
+        UV_NO_CONFIG=1 UV_OFFLINE=1 UV_CACHE_DIR="$work/cache" \
+            UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 "bin/uv-$uv" --quiet "$@" </dev/null 2>&1
+    )
 }
 
 while read -r sha256 path requirement; do
-    ln "$path" "$work/wheels/" 2>/dev/null || cp "$path" "$work/wheels/" 2>>"$work/said" || fail "reading $path"
+    ln "$path" "$work/wheels/" 2>/dev/null || said=$(cp "$path" "$work/wheels/" 2>&1) || fail "reading $path"
     echo "$requirement" >>"$work/requirements"
     echo "$sha256 $requirement" >>"$work/list" || fail "writing to the disk"
 done
@@ -69,21 +74,19 @@ done
 tool venv --python "$python" "$new" || fail "making an environment from $python"
 tool pip install --python "$new/bin/python" --no-index --find-links "$work/wheels" --no-deps \
     --requirement "$work/requirements" || fail "installing the wheels"
-if ! (cd / && "$folder/$new/bin/python" -I -c "$smoke" </dev/null >>"$work/said" 2>&1); then
-    fail "trying the new environment: $smoke"
-fi
+said=$(cd / && "$folder/$new/bin/python" -I -c "$smoke" </dev/null 2>&1) || fail "trying the new environment: $smoke"
 if [ -n "$made_for" ]; then
     printf '%s\n' "$made_for" >"$new/simmate-remote.python" || fail "writing to the disk"
 fi
 mv "$work/list" "$new/simmate-remote.list" || fail "writing to the disk"
 
-"$new/bin/python" -I -c 'import os, sys
+said=$("$new/bin/python" -I -c 'import os, sys
 name, arriving = sys.argv[1], "environment." + str(os.getpid())
 os.symlink(name, arriving)
 try:
     os.replace(arriving, "environment")
 except BaseException:
     os.unlink(arriving)
-    raise' "$new" 2>>"$work/said" || { rm -f "$new/simmate-remote.list"; fail "putting it in the place of the old one"; }
+    raise' "$new" 2>&1) || { rm -f "$new/simmate-remote.list"; fail "putting it in the place of the old one"; }
 
 say "built $new"
