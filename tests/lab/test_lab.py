@@ -116,10 +116,11 @@ def test_the_box_cannot_dial_out(lab: Lab) -> None:
 @pytest.mark.parametrize("milliseconds", [20, 50, 100])
 def test_delay_is_exact(lab: Lab, milliseconds: int) -> None:
     with lab.network.delay(milliseconds):
-        times = [round_trip(lab) for _ in range(3)]
+        times = [round_trip(lab) for _ in range(8)]
     assert min(times) >= milliseconds
+    # Of several: this machine may be busy with other things.
     assert min(times) < milliseconds + 5
-    assert round_trip(lab) < 10
+    assert min(round_trip(lab) for _ in range(8)) < 10
 
 
 def test_down_is_down_and_up_recovers(lab: Lab) -> None:

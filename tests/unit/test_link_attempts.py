@@ -107,7 +107,7 @@ async def test_the_impatient_notice_soon_that_a_host_is_back(tmp_path: Path, kin
         if kind == "openssh":
             error = await failure(config, connect_timeout=30, impatient=True)
             assert type(error) is ConnectTimeoutError
-            assert 0.9 < time.monotonic() - begin < 2.5
+            assert 0.9 < time.monotonic() - begin < 10  # and not the 30 s of those who have patience
             return
         connecting = asyncio.create_task(connect(to("box", config, connect_timeout=30, impatient=True)))
         # TCP asks again after 1, 3 and 7 s; who knocks each second is heard at the next full one.
@@ -123,6 +123,6 @@ async def test_the_impatient_notice_soon_that_a_host_is_back(tmp_path: Path, kin
                 heard.close()
                 if address not in ours:
                     break
-        assert time.monotonic() - back < 1.5
+        assert time.monotonic() - back < 3  # TCP asks again after 3.7
         with pytest.raises(LinkError):
             await connecting
