@@ -153,13 +153,13 @@ def test_a_firewall_that_forgets_is_silent_to_old_connections(lab: Lab) -> None:
 
 
 def test_a_firewall_that_forgets_what_is_idle_keeps_what_is_not(lab: Lab) -> None:
-    with lab.network.forget_idle(1), connect(lab) as idle, connect(lab) as busy:
+    with lab.network.forget_idle(2), connect(lab) as idle, connect(lab) as busy:
         for connection in (idle, busy):
             assert connection.recv(100).startswith(b"SSH-2.0-OpenSSH")
         busy.settimeout(0.4)
         busy.sendall(b"SSH-2.0-test\r\n")
         assert busy.recv(5000)
-        for _ in range(4):  # 1.6 s in all, never more than 0.4 s of silence
+        for _ in range(7):  # 2.8 s in all, and 0.4 s of silence each time
             busy.sendall(b"\0")
             with pytest.raises(TimeoutError):
                 busy.recv(1)
