@@ -115,6 +115,9 @@ async def test_a_guardian_is_a_fork_of_the_login_s_python_and_shows_to_which_kee
         about = await there.keeper.call("report")
         guardian = next(each["pid"] for each in about["processes"] if each["name"] == "guardian")
         shown = box.run(f"tr '\\0' '\\n' < /proc/{guardian}/environ").stdout.splitlines()
+        parents = [line.split()[1] for line in box.run("ps -eo stat,ppid").stdout.splitlines() if line.startswith("Z")]
+        unburied = [(pid, argv) for pid, argv in box.processes() if str(pid) in parents]
+    assert not unburied
     assert f"SIMMATE_REMOTE_RUNTIME={about['runtime']}" in shown
     # An interpreter of its own would have been started with it.
     assert not [each for each in shown if each.startswith("PYTHONPATH=")]

@@ -109,8 +109,8 @@ def runs_meant(
     """
     by_filter = wanted != Filter()
     if bool(named) is by_filter:
-        what = "either runs or options that choose them, not both" if named else "runs, or options that choose some"
-        raise typer.BadParameter(f"{what}: --failed, --state, --on, --workflow, --since", param_hint="RUN...")
+        what = "either runs are named, or options choose them" if named else "name runs, or choose some by options"
+        raise typer.BadParameter(f"{what}, such as --workflow and --since", param_hint="RUN...")
     if named:
         return list(named)
     states = [state for state in wanted.states or among if state in among]

@@ -197,8 +197,8 @@ def test_runs_that_are_chosen_are_shown_and_asked_for(
 
 @pytest.mark.parametrize("command", ["cancel", "remove", "restart"])
 def test_runs_are_either_named_or_chosen(capsys: pytest.CaptureFixture[str], command: str) -> None:
-    assert "runs, or options that choose some" in ran(capsys, command, code=2)
-    assert "not both" in ran(capsys, command, "0003", "--on", "here", code=2)
+    assert "name runs, or choose some by options" in ran(capsys, command, code=2)
+    assert "either runs are named, or options choose them" in ran(capsys, command, "0003", "--on", "here", code=2)
     assert "neither a time" in ran(capsys, command, "--since", "yesterday", code=2)
 
 

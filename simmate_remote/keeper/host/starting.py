@@ -42,7 +42,7 @@ def start_keeper(folder: Path, package: str, order: dict[str, Any], prefix: Sequ
     except OSError as error:
         raise RuntimeError(f"the keeper did not start: {error}") from error
     heard, said = os.pipe()
-    if os.fork() == 0:
+    if (child := os.fork()) == 0:
         try:
             os.setsid()
             _become_guardian(folder, package, runtime, order, prefix, log, said)
@@ -52,6 +52,8 @@ def start_keeper(folder: Path, package: str, order: dict[str, Any], prefix: Sequ
         finally:
             os._exit(1)
     os.close(said)
+    # It has handed over to a child of its own; what this process becomes would leave it dead and unburied.
+    os.waitpid(child, 0)
     with os.fdopen(heard, "rb") as pipe:
         if not select.select([pipe], [], [], START_TIMEOUT)[0]:
             raise RuntimeError(f"the keeper was not ready after {START_TIMEOUT:.0f} s{_evidence(log)}")
