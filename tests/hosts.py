@@ -96,12 +96,12 @@ def pid_there(host: Host, name: str) -> int:
     return asyncio.run(ask())
 
 
-def wait_until(condition: Callable[[], bool], seconds: float, what: str) -> None:
+def wait_until(condition: Callable[[], object], seconds: float, what: str, *, pace: float = 0.05) -> None:
     """Wait for something that another process does, but not for ever."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.05)
+        time.sleep(pace)
 
 
 def shut(folder: Path, patch: pytest.MonkeyPatch) -> None:

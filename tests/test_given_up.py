@@ -29,6 +29,7 @@ from simmate_remote.session.visit import visit
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import Box, EmbeddedBox
 from tests.hosts import end_session, host_of, leave_session, pid_there, session_pid, wait_until
+from tests.ours import session_processes
 from tests.users import PROGRAM
 
 on_embedded = pytest.mark.parametrize("box", ["embedded"], indirect=True)
@@ -174,6 +175,17 @@ def test_down_ends_what_is_there_while_another_command_still_logs_in(box: Box, h
     assert lives(box, scheduler)
     assert subprocess.run([PROGRAM, "down", "lab-box"], check=True, capture_output=True).stdout
     assert not lives(box, scheduler)
+
+
+@on_embedded
+def test_a_connect_that_is_given_up_before_its_session_answers_leaves_none(box: Box, host: Host) -> None:
+    logins = box.logins()
+    with typed("connect", "lab-box") as connecting:
+        wait_until(session_processes, 20, "the session's process", pace=0)
+        connecting.send_signal(signal.SIGINT)
+        assert connecting.wait(20) == 130
+    wait_until(lambda: not session_processes(), 3, "the end of the session")
+    assert box.logins() <= logins + 1  # which may have begun by then
 
 
 class Nobody:

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from simmate_remote.errors import SessionError
-from simmate_remote.session import client
 from simmate_remote.session.client import find_all, find_or_start
 from simmate_remote.session.join import join
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.paths import log_path, socket_path
+from simmate_remote.session.starting import start_session
 from tests.boxes import Box
 from tests.hosts import end_session, host_of
 
@@ -44,7 +44,7 @@ def test_two_that_connect_at_once_share_one_session_and_its_log_is_whole(box: Bo
     before = log.read_text()
     assert "logging in" in before
     # A third that is too late to be the one.
-    assert client._start(socket_path(host), SessionOrder.of(host, "another")) == b"there\n"
+    assert start_session(socket_path(host), SessionOrder.of(host, "another")) == b"there\n"
     assert log.read_text().startswith(before)
     end_session(host)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import fcntl
 import os
 import select
@@ -17,20 +16,17 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.environment.detached import start_detached
 from simmate_remote.errors import NoSessionError, Remedy, SessionError, SessionStoppedError, SimmateRemoteError
 from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask, Prompt
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.paths import all_sockets, log_path, owner_of, socket_path
+from simmate_remote.session.starting import LISTENING, start_session
 from simmate_remote.streams.calls import Caller
 
 START_TIMEOUT = 30.0
-LISTENING = b"listening\n"
 SOL_LOCAL, LOCAL_PEERPID = 0, 2
 """Numbers of macOS's sys/un.h."""
-
-_started: set[int] = set()  # numbers of the sessions that this process started, and has not seen end
 
 
 class SessionClient:
@@ -291,17 +287,34 @@ async def find_or_start(host: Host, *, here: bool = False) -> SessionClient:
     while True:
         client, started = await _connect(path, host.name), False
         if client is None:
-            word = await asyncio.to_thread(_start, path, SessionOrder.of(host, owner_of(host), here=here))
-            if not word:
-                raise _did_not_start("the session process died before it had begun", host, path)
-            started = word == LISTENING
-            client = await _connect(path, host.name, started=started)
+            client, started = await _start_one(host, path, SessionOrder.of(host, owner_of(host), here=here))
         if client is not None and (started or await client.is_welcome()):
             return client
         if started or time.monotonic() > deadline:
             raise _did_not_start("the session process ended as soon as it had started", host, path)
         # The session before this one is in its last moments.
         await asyncio.sleep(0.1)
+
+
+async def _start_one(host: Host, path: Path, order: SessionOrder) -> tuple[SessionClient | None, bool]:
+    """Start a session, and give it and whether it is the one, or another was quicker; given up, none is left."""
+
+    async def start() -> tuple[SessionClient | None, bool]:
+        word = await asyncio.to_thread(start_session, path, order)
+        if not word:
+            raise _did_not_start("the session process died before it had begun", host, path)
+        return await _connect(path, host.name, started=word == LISTENING), word == LISTENING
+
+    starting = asyncio.create_task(start())
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # Nobody else knows of it, and it would log in all the same.
+        with contextlib.suppress(SimmateRemoteError):
+            client, started = await starting
+            if client is not None and started:
+                await client.stop()
+        raise
 
 
 async def find_all() -> list[SessionClient]:
@@ -366,26 +379,6 @@ def _death(host: str, log: Path) -> SessionStoppedError:
         remedies=(Remedy(f"simmate-remote connect {host}", "finds them again"),),
         detail=_tail(log),
     )
-
-
-def _start(path: Path, order: SessionOrder) -> bytes:
-    """Start a session process, and give its first word: it is the one, or another was quicker; empty: it died."""
-    request = {"socket": str(path), "host": dataclasses.asdict(order)}
-    _bury()
-    pid, word = start_detached("simmate_remote.session", request, log_path(path))
-    _started.add(pid)
-    return word
-
-
-def _bury() -> None:
-    """Take note of the end of earlier sessions; each would stay in the table of processes as long as this one lives."""
-    for pid in list(_started):
-        try:
-            ended = os.waitpid(pid, os.WNOHANG)[0] == pid
-        except ChildProcessError:  # somebody else has
-            ended = True
-        if ended:
-            _started.discard(pid)
 
 
 def _tail(path: Path, size: int = 2000) -> str | None:
