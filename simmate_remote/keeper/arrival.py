@@ -51,7 +51,7 @@ class Wish:
 
 @dataclass(frozen=True)
 class Called:
-    """A command on the host that runs our first code; before it does anything, it waits for our consent.
+    """A command on the host that runs our first code; before it starts anything, it waits for our consent.
 
     Args:
         transport: Its stdin and stdout.
