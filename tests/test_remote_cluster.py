@@ -10,10 +10,10 @@ from multiprocessing import forkserver
 from pathlib import Path
 
 import pytest
-from distributed import Client, get_worker, wait
+from distributed import Client, Scheduler, Worker, WorkerPlugin, get_worker, wait
 
 from simmate_remote import RemoteCluster, connect
-from simmate_remote.errors import UnsatisfiableError
+from simmate_remote.errors import UnsatisfiableError, WorkersError
 from tests.boxes import Box
 from tests.hosts import end_session, host_of, travels, wait_until
 
@@ -205,3 +205,69 @@ def test_the_dashboard_is_served_here_behind_a_token(box: Box) -> None:
             urllib.request.urlopen(cluster.dashboard_link.partition("?")[0], timeout=30)
         with caught.value as refused:
             assert refused.code == 403
+
+
+@travels
+def ends_over_data(dask_worker: Worker) -> None:
+    """Let a worker end when data is sent to it, before it answers."""
+    import os
+    import signal
+
+    dask_worker.handlers["update_data"] = lambda **_: os.kill(os.getpid(), signal.SIGKILL)
+
+
+@travels
+def loses_who_has_answered(dask_scheduler: Scheduler) -> None:
+    """Let a worker end that was just sent data, after it answered and before the scheduler notes it; once."""
+    from distributed import scheduler
+
+    send = scheduler.scatter_to_workers
+
+    async def send_and_lose(workers: list[str], *further: object, **options: object) -> object:
+        scheduler.scatter_to_workers = send
+        answer = await send(workers, *further, **options)
+        await dask_scheduler.remove_worker(workers[0], stimulus_id="test")
+        return answer
+
+    scheduler.scatter_to_workers = send_and_lose
+
+
+@travels
+def kept(dask_worker: Worker) -> list[str]:
+    return list(dask_worker.data)
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_data_goes_to_another_worker_when_one_ends_that_takes_it(box: Box, *, answers: bool) -> None:
+    with RemoteCluster(host_of(box, workers={"count": 3})) as cluster, Client(cluster) as client:
+        client.wait_for_workers(3, timeout=30)
+        if answers:
+            client.run_on_scheduler(loses_who_has_answered)
+        else:
+            client.run(ends_over_data, workers=list(client.scheduler_info()["workers"])[:1])
+        values = list(range(100, 112))
+        futures = client.scatter(values, direct=False, hash=False)
+        assert client.gather(futures) == values
+        # What workers took in the attempt that failed is not kept for nothing.
+        names = sorted(future.key for future in futures)
+        wait_until(
+            lambda: sorted(key for keys in client.run(kept, on_error="ignore").values() for key in keys) == names,
+            seconds=30,
+            what="each value is kept once",
+        )
+
+
+def test_data_that_ends_every_worker_is_told_and_so_is_a_worker_that_is_not_there(box: Box) -> None:
+    class EndsOverData(WorkerPlugin):  # type: ignore[misc]
+        def setup(self, worker: Worker) -> None:
+            ends_over_data(worker)
+
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
+        with pytest.raises(WorkersError, match=r"'tls://127\.0\.0\.1:1', and there is no such worker"):
+            client.scatter("value", workers=["tls://127.0.0.1:1"], direct=False)
+        client.register_plugin(EndsOverData())
+        with pytest.raises(WorkersError, match="3 workers ended, one after another, while they took data"):
+            client.scatter("value", direct=False, timeout=60)
+        client.wait_for_workers(1, timeout=30)
+        assert client.submit(square, 7).result(timeout=30) == 49

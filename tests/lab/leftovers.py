@@ -36,9 +36,9 @@ def assert_as_found(lab: Lab, *, leaving: float = LEAVING, unheard: float = UNHE
         complaints.append(f"the server's settings: {overrides}")
         lab.sshd()
     start = time.monotonic()
-    while sessions := lab.server.sessions():
+    while (sessions := lab.server.sessions()) or lab.server.beginning():
         here = _connections_to(lab)
-        if time.monotonic() > start + (leaving if here else unheard):
+        if time.monotonic() > start + (unheard if sessions and not here else leaving):
             if here:
                 complaints += [f"a login: {process.seen.pid} {process.seen.argv[0]}" for process in sessions]
             lab.server.hang_up()

@@ -142,6 +142,12 @@ class SSHServer:
         """Return the server's processes for open connections; a login has two, root's and its user's."""
         return [process for process in self._box.processes() if re.match(r"sshd: (?!/)", process.seen.argv[0])]
 
+    def beginning(self) -> int:
+        """Return how many connections have not logged in yet, as the server counts them for MaxStartups."""
+        titles = " ".join(process.seen.argv[0] for process in self._box.processes())
+        counted = re.search(r"\[listener\] (\d+) of \d+-\d+ startups", titles)
+        return int(counted[1]) if counted else 0
+
     def hang_up(self) -> int:
         """Kill every open session of the server, and return how many processes that were."""
         sessions = self.sessions()

@@ -67,8 +67,9 @@ def round_trip(lab: Lab) -> float:
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        connect(lab).close()
-        times.append(time.perf_counter() - start)
+        with connect(lab) as connection:
+            times.append(time.perf_counter() - start)
+            connection.recv(100)  # not more at once than the server takes: it drops some when it is busy with ten
     return min(times) * 1000
 
 

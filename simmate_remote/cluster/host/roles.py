@@ -15,8 +15,9 @@ from distributed.comm import Comm
 from distributed.scheduler import WorkerStatusPlugin
 
 from simmate_remote.cluster.host.child import redirect_output
-from simmate_remote.cluster.host.dashboard import OwnerOnlyScheduler, QuietWorker, attach_dashboard, serve_pages
+from simmate_remote.cluster.host.dashboard import QuietWorker, attach_dashboard, serve_pages
 from simmate_remote.cluster.host.leisure import leisure
+from simmate_remote.cluster.host.scatter import ScatteringScheduler
 from simmate_remote.cluster.host.unfinished import TellUnfinished
 from simmate_remote.cluster.host.unsatisfiable import RefuseUnsatisfiable
 
@@ -43,7 +44,7 @@ async def start_scheduler(
     return scheduler, {"address": scheduler.address, "dashboard": configuration["dashboard"]}
 
 
-class WatchedScheduler(OwnerOnlyScheduler):
+class WatchedScheduler(ScatteringScheduler):
     """A scheduler that tells every observer which workers come and go: the session's cluster, and each view of it.
 
     Dask's own has room for one, since all observers' plugins have the same name, and each replaces the one before.
