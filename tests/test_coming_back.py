@@ -16,6 +16,7 @@ from simmate_remote import RemoteCluster
 from simmate_remote.inventory import load_host
 from simmate_remote.testing import EmbeddedHost
 from tests.boxes import EmbeddedBox, assert_nothing_left
+from tests.durables import pids
 from tests.hosts import session_pid, wait_until
 from tests.users import Typist
 
@@ -147,10 +148,9 @@ def test_coming_back_when_all_there_died(user: User) -> None:
     run = user("run", "work.py:wait", "--on", "lab-box", "--detach").split()[0]
     user.began()
     os.kill(session_pid(load_host("lab-box")), signal.SIGKILL)
-    for pid, argv in user.box.processes():
-        if "guardian" in " ".join(argv):
-            with contextlib.suppress(ProcessLookupError):
-                user.box.kill(pid, signal.SIGKILL)
+    for pid in pids(user.box, "keeper"):
+        with contextlib.suppress(ProcessLookupError):  # the guardian ends when its keeper does
+            user.box.kill(pid, signal.SIGKILL)
     wait_until(lambda: not user.box.processes(), 20, "everything there ended")
     found, *runs = user.lines("found", "meanwhile", "runs")
     assert "is gone, and was started afresh: the keeper on the host died" in found

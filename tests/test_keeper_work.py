@@ -73,6 +73,13 @@ def test_ps_and_down_with_a_session_here(box: Box, terminal: Terminal) -> None:
     names = {each["name"] for each in report["processes"]}
     assert {"guardian", "keeper", "nursery", "scheduler", "worker-0"} <= names
     assert report["lease_ends"] is None
+    lines = {pid: " ".join(argv) for pid, argv in box.processes()}
+    told = {each["name"]: lines[each["pid"]] for each in reversed(report["processes"])}  # of equal names the parent's
+    assert "simmate_remote.keeper.host.guardian" in told["guardian"]
+    assert told["keeper"].startswith("simmate-remote: keeper /")
+    assert "simmate_remote.cluster.host.nursery" in told["nursery"]
+    assert told["scheduler"] == "simmate-remote: scheduler"
+    assert told["worker-0"] == "simmate-remote: nanny of worker-0"
     shown = terminal("ps", "lab-box")
     for wanted in ("scheduler", "not counting down: somebody is connected", "unfinished", "session"):
         assert wanted in shown

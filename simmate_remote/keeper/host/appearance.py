@@ -20,6 +20,24 @@ STATE = 3
 """The number of the first field behind the name, which may contain anything."""
 
 
+def show_command(*words: str) -> bool:
+    """Show another command line.
+
+    Args:
+        words: What is shown of it; what finds no place is cut off.
+
+    Returns:
+        Whether it could be done; otherwise nothing was changed.
+    """
+    if (line := _place(ARG_START, ARG_END, "cmdline")) is None:
+        return False
+    address, shown = line
+    # The zero at its very end says that there is no more to be seen behind it.
+    found = b"\0".join(map(os.fsencode, words))[: len(shown) - 1]
+    ctypes.memmove(address, found.ljust(len(shown), b"\0"), len(shown))
+    return True
+
+
 def appear_as(command: list[str], name: str, value: str) -> bool:
     """Show another command line, and another value of an environment variable.
 
@@ -31,17 +49,15 @@ def appear_as(command: list[str], name: str, value: str) -> bool:
     Returns:
         Whether it could be done; otherwise nothing was changed.
     """
-    line, variables = _place(ARG_START, ARG_END, "cmdline"), _place(ENV_START, ENV_END, "environ")
-    if line is None or variables is None:
+    if (variables := _place(ENV_START, ENV_END, "environ")) is None:
         return False
     start = f"{name}=".encode()
     entry = next((each for each in variables[1].split(b"\0") if each.startswith(start)), b"")
     shown = start + os.fsencode(value)
     if not len(start) < len(shown) <= len(entry):
         return False
-    # The zero at its very end says that there is no more to be seen behind it.
-    words = b"\0".join(map(os.fsencode, command))[: len(line[1]) - 1]
-    ctypes.memmove(line[0], words.ljust(len(line[1]), b"\0"), len(line[1]))
+    if not show_command(*command):
+        return False
     offset = 0 if variables[1].startswith(entry + b"\0") else variables[1].index(b"\0" + entry + b"\0") + 1
     ctypes.memmove(variables[0] + offset, shown.ljust(len(entry), b"\0"), len(entry))
     return True

@@ -12,6 +12,8 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from simmate_remote.keeper.host.appearance import show_command
+
 FIRST_OF_OTHERS = 3
 """The first file descriptor after the standard ones."""
 
@@ -100,6 +102,7 @@ def _fork(module: str, standard: tuple[int, int, int]) -> int:
         for number, fd in enumerate(standard):
             os.dup2(fd, number)
         close_all_but(())
+        show_command(sys.executable, "-m", module)
         runpy.run_module(module, run_name="__main__", alter_sys=True)
         status = 0
     except Exception:  # noqa: BLE001 - as the interpreter would
