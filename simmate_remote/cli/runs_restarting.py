@@ -45,9 +45,9 @@ def restart(
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a run again that failed, was cancelled or was interrupted.
+    """Begin again what failed, was cancelled or was interrupted: one run by its id, or all that the options choose.
 
-    On a host it goes on in its folder, where its programs begin with what is there. What ran on this machine runs in
+    On a host a run goes on in its folder, where its programs begin with what is there. What ran on this machine runs in
     this terminal, where it ran before, as a new run.
     """
     words = list(parameters or ())

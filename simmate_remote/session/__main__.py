@@ -24,10 +24,9 @@ from typing import Any
 
 from simmate_remote.link import import_kind
 from simmate_remote.session.first_login import FirstLogin, import_for_call
-from simmate_remote.session.order import SessionOrder
+from simmate_remote.session.order import ALREADY_THERE, SessionOrder
 from simmate_remote.streams.allocation import keep_memory_of_reads
 
-ALREADY_THERE = b"there\n"
 SOONER = 0.0005
 """Seconds; five milliseconds are Python's usual ones, and a login is a dozen words."""
 

@@ -19,9 +19,9 @@ from typing import Any
 from simmate_remote.errors import NoSessionError, Remedy, SessionError, SessionStoppedError, SimmateRemoteError
 from simmate_remote.inventory.models import Host
 from simmate_remote.link import Ask, Prompt
-from simmate_remote.session.order import SessionOrder
+from simmate_remote.session.order import LISTENING, SessionOrder
 from simmate_remote.session.paths import all_sockets, log_path, owner_of, socket_path
-from simmate_remote.session.starting import LISTENING, start_session
+from simmate_remote.session.starting import start_session
 from simmate_remote.streams.calls import Caller
 
 START_TIMEOUT = 30.0

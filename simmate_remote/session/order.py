@@ -13,6 +13,12 @@ from simmate_remote.link.base import Destination
 if TYPE_CHECKING:
     from simmate_remote.inventory.models import Host
 
+LISTENING = b"listening\n"
+"""The first word of a session that is the one of its host."""
+
+ALREADY_THERE = b"there\n"
+"""The first word of one that is not: another was quicker."""
+
 
 @dataclass(frozen=True)
 class SessionOrder:

@@ -11,10 +11,8 @@ from pathlib import Path
 
 from simmate_remote.session.control import Control
 from simmate_remote.session.first_login import FirstLogin
-from simmate_remote.session.order import SessionOrder
+from simmate_remote.session.order import LISTENING, SessionOrder
 from simmate_remote.streams.descriptors import allow_many_connections
-
-LISTENING = b"listening\n"
 
 
 async def serve(path: Path, host: SessionOrder, first_login: FirstLogin) -> None:

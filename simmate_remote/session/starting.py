@@ -10,9 +10,6 @@ from simmate_remote.environment.detached import start_detached
 from simmate_remote.session.order import SessionOrder
 from simmate_remote.session.paths import log_path
 
-LISTENING = b"listening\n"
-"""The first word of a session that is the one of its host."""
-
 _started: set[int] = set()  # numbers of the sessions that this process started, and has not seen end
 
 
