@@ -179,6 +179,7 @@ def test_a_program_that_fills_the_disk_has_failed_by_that(user: User, lab: Lab) 
     user("disconnect", user.host, "--stop")
     file = user.folder / "hosts" / f"{user.host}.yaml"
     file.write_text(file.read_text().replace(str(lab.python), str(python)))
+    user("connect", user.host)
     (user.folder / "program.py").write_text(PROGRAM)
     user.box.run("head -c 1000000 /dev/zero > filler")
     run = submit(user, "program.py:talk")
