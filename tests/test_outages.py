@@ -161,7 +161,7 @@ def test_connect_hands_over_the_agent_of_its_shell(
 def agent(path: Path, key: Path | None) -> Iterator[str]:
     """Run an SSH agent that holds a key."""
     with subprocess.Popen(["ssh-agent", "-D", "-a", str(path)], stdout=subprocess.DEVNULL) as process:
-        wait_until(path.exists, 5, "the agent listens")
+        wait_until(path.exists, 20, "the agent listens")
         subprocess.run(["ssh-add", "-q", str(key)], env={**os.environ, "SSH_AUTH_SOCK": str(path)}, check=True)
         try:
             yield str(path)

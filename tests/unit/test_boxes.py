@@ -54,7 +54,7 @@ async def test_what_a_test_leaves_on_a_box_is_told_and_ended(box: Box, monkeypat
     monkeypatch.setattr(boxes, "LEAVING", 0.1)
     with pytest.raises(pytest.fail.Exception, match=r"(?s)left on the \w+ host.*sleep 60"):
         boxes.assert_nothing_left(box)
-    monkeypatch.setattr(boxes, "LEAVING", 10.0)
+    monkeypatch.setattr(boxes, "LEAVING", 60.0)
     began = time.monotonic()
     boxes.assert_nothing_left(box)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30

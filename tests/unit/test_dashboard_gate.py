@@ -337,7 +337,7 @@ async def test_close_ends_everything(gate: DashboardGate, upstream: Upstream) ->
     writer.write(request(gate, "/ws", f"{cookie_of(gate)}Origin: http://127.0.0.1:{gate.port}\r\n{UPGRADE}"))
     assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
     await gate.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await ended.wait()
         for each in (idle, reader):
             with contextlib.suppress(ConnectionResetError):

