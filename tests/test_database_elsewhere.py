@@ -16,7 +16,7 @@ from tests.command_lines import User, connected
 from tests.databases import end_database
 from tests.hosts import wait_until
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 CODE = (
     WAIT

@@ -161,7 +161,7 @@ def test_who_stands_in_the_databases_folder_is_left_alone_and_an_empty_record_hi
 
 
 @pytest.mark.slow  # it waits a minute for the other one
-@pytest.mark.timeout(150)
+@pytest.mark.timeout(300)
 def test_a_supervisor_that_is_one_too_many_touches_nothing(engine: sqlalchemy.Engine, place: Place) -> None:
     run(engine, "CREATE TABLE seen (number int)")
     before, address = supervisor_of(place), place.address.read_text()

@@ -125,7 +125,6 @@ def large(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.timeout(120)
 async def test_through_a_session_a_cut_link_only_takes_time(box: Box, large: Path, tmp_path: Path) -> None:
     host = host_of(box, workers={"count": 1})
     async with session_at(host):
@@ -139,7 +138,6 @@ async def test_through_a_session_a_cut_link_only_takes_time(box: Box, large: Pat
 
 
 @pytest.mark.parametrize("direction", ["push", "pull"])
-@pytest.mark.timeout(120)
 async def test_a_lost_login_is_said_and_the_next_one_goes_on(
     box: Box, large: Path, direction: str, tmp_path: Path
 ) -> None:
@@ -301,7 +299,6 @@ def test_the_commands_say_what_they_did(commands: Any, box: Box, tree: Path, tmp
     box.run("rm -rf ~/here")
 
 
-@pytest.mark.timeout(120)
 def test_ctrl_c_says_that_it_can_be_gone_on_with(commands: Any, box: Box, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(400_000_000))
     with subprocess.Popen([*COMMAND, "push", "lab-box", "large"], stderr=subprocess.PIPE, text=True) as process:

@@ -72,7 +72,6 @@ def test_work_goes_on_through_every_cut_of_the_link(box: Box) -> None:
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(120)
 def test_a_silent_outage_is_noticed_and_survived(lab: Lab, lab_box: Box) -> None:
     host = host_of(lab_box)
     with RemoteCluster(host) as cluster, Client(cluster) as client:
@@ -86,7 +85,6 @@ def test_a_silent_outage_is_noticed_and_survived(lab: Lab, lab_box: Box) -> None
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(120)
 def test_a_rebooted_host_is_told_and_the_next_connect_starts_afresh(lab: Lab, lab_box: Box) -> None:
     host = host_of(lab_box)
     with RemoteCluster(host) as cluster, Client(cluster) as client:
@@ -101,7 +99,6 @@ def test_a_rebooted_host_is_told_and_the_next_connect_starts_afresh(lab: Lab, la
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(120)
 def test_a_login_that_needs_a_code_waits_for_the_next_connect(lab: Lab, lab_box: Box) -> None:
     host = host_of(lab_box)
     asked: list[str] = []
@@ -131,7 +128,6 @@ def test_a_login_that_needs_a_code_waits_for_the_next_connect(lab: Lab, lab_box:
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(120)
 def test_connect_hands_over_the_agent_of_its_shell(
     lab: Lab, lab_box: Box, user_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,7 +213,6 @@ def test_a_second_machine_leaves_the_streams_of_the_first_alone(
 
 
 @pytest.mark.lab
-@pytest.mark.timeout(120)
 def test_a_host_that_stays_away_for_longer_than_its_lease_is_given_up(lab: Lab, lab_box: Box) -> None:
     host = host_of(lab_box, lease=Duration(8))
     with RemoteCluster(host) as cluster, Client(cluster) as client:

@@ -62,7 +62,7 @@ def test_rows_come_by_themselves_and_coming_back_tells_of_them(user: User) -> No
     assert user.until(lambda runs: runs[0]["state"] == "finished")["id"] == run
 
 
-@pytest.mark.timeout(180)  # some twenty commands, one after the other
+@pytest.mark.timeout(300)  # some twenty commands, one after the other
 def test_what_is_done_with_a_run_where_it_is(user: User) -> None:
     run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
     user.until(lambda runs: runs[0]["state"] == "running")
@@ -88,7 +88,7 @@ def test_what_is_done_with_a_run_where_it_is(user: User) -> None:
     user.until(lambda runs: [each["id"] for each in runs] == [again["id"]])
 
 
-@pytest.mark.timeout(180)  # some twenty commands, one after the other
+@pytest.mark.timeout(300)  # some twenty commands, one after the other
 def test_many_runs_are_acted_on_by_what_they_have_in_common(user: User) -> None:
     for number in (-3, -2, -1):
         user("run", "work.py:add", f"a={number}", "--on", "lab-box", "--detach")

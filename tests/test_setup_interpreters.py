@@ -25,7 +25,6 @@ def without_python(lab: Lab) -> Iterator[None]:
         yield
 
 
-@pytest.mark.timeout(120)
 async def test_one_that_is_fetched_here_is_sent(
     lab: Lab, without_python: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
