@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable
 
 POLL = 0.02
 
+LONGEST_POLL = 1.0
+"""Seconds; what not even SIGKILL ends may wait for a file server that has been away for days."""
+
 
 def end_all(find: Callable[[], Iterable[int]], grace: float) -> None:
     """End every process that is found, until none is found any more.
@@ -21,6 +24,7 @@ def end_all(find: Callable[[], Iterable[int]], grace: float) -> None:
     """
     deadline = time.monotonic() + grace
     asked: set[int] = set()
+    pause = POLL
     while found := list(find()):
         late = time.monotonic() > deadline
         for pid in found:
@@ -30,7 +34,9 @@ def end_all(find: Callable[[], Iterable[int]], grace: float) -> None:
                     os.kill(pid, signal.SIGKILL if late else signal.SIGTERM)
         reap()
         # Not time.sleep, which waits for a point in time: where a clock is faked, that may be an hour away.
-        select.select([], [], [], POLL)
+        select.select([], [], [], pause)
+        if late:
+            pause = min(2 * pause, LONGEST_POLL)
 
 
 def reap() -> None:
