@@ -19,7 +19,8 @@ def children_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_who_ignores_that_it_was_asked_is_made_to() -> None:
-    with subprocess.Popen(["sh", "-c", "trap '' TERM; echo; while :; do sleep 0.1; done"], stdout=subprocess.PIPE) as it:
+    stubborn = "trap '' TERM; echo; while :; do sleep 0.1; done"
+    with subprocess.Popen(["sh", "-c", stubborn], stdout=subprocess.PIPE) as it:
         assert it.stdout is not None
         assert it.stdout.readline() == b"\n"
         end_all(lambda: [it.pid] if it.poll() is None else [], 0.2)
