@@ -120,6 +120,24 @@ def test_a_run_survives_the_death_of_what_it_needs(box: Box, code: Any, what: st
     end_session(host)
 
 
+def test_an_end_of_everything_costs_one_attempt(box: Box, code: Any) -> None:
+    host = host_of(box)
+    with desk_of(host) as desk:
+        handle = code.wait.submit(on=desk)
+        wait_until(lambda: began(box, handle), 20, "it began")
+        # The other worker would take it over if it lived longer than this one, and had a scheduler.
+        busy = desk.call("status", ids=[handle.id])[handle.id]["worker"]
+        (idle,) = [pid for name in {"worker-0", "worker-1"} - {busy} for pid in pids(box, f"nanny of {name}")]
+        box.kill(idle, signal.SIGSTOP)
+        end_session(host)
+        wait_until(lambda: not box.processes(), 30, "everything on the host ended")
+        connect(host)
+        wait_until(lambda: began(box, handle, 1), 20, "it began again")
+        go(box, handle)
+        assert handle.outcome(30).attempts == 2
+    end_session(host)
+
+
 def test_workers_that_die_are_attempts(box: Box, code: Any) -> None:
     with desk_of(host_of(box)) as desk:
         outcome = code.die_first.submit(on=desk, times=2).outcome(DEATHS_LIMIT)

@@ -223,9 +223,11 @@ class Nursery:
         ]
 
     async def stop_all(self) -> None:
-        """End every child, workers first."""
-        await self._stop_nannies()
+        """End every child, the scheduler first: it would give the work of each worker that ends to the next one."""
+        for known in self._children.values():
+            known.asked_to_end = True
         await self.stop("scheduler")
+        await self._stop_nannies()
 
     async def _stop_nannies(self) -> None:
         await asyncio.gather(*(self.stop(name) for name in list(self._children) if name != "scheduler"))
