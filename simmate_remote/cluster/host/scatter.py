@@ -59,13 +59,17 @@ class ScatteringScheduler(OwnerOnlyScheduler):
         except KeyError as error:
             if targets is None:
                 raise
-            raise WorkersError(f"the data shall go to {error}, and there is no such worker, or no longer") from None
+            raise WorkersError(
+                f"the data shall go to {error}, and there is no such worker, or no longer: "
+                "Client.scheduler_info() tells which there are"
+            ) from None
         finally:
             if lost:
                 self._forget_strays(data)
         raise WorkersError(
             f"{ATTEMPTS} workers ended, one after another, while they took data that was sent to them: "
-            "more data than their memory holds would do that",
+            "more data than their memory holds would do that; send less at once, or give each worker more "
+            "(`workers: {memory: …}` in the host's file)",
             meanwhile="they are started again, and all other work goes on",
             detail=f"the last one: {lost[-1]}",
         )
