@@ -79,6 +79,7 @@ def test_ps_and_down_with_a_session_here(box: Box, terminal: Terminal) -> None:
     assert "simmate_remote.cluster.host.nursery" in told["nursery"]
     assert told["scheduler"] == "simmate-remote: scheduler"
     assert told["worker-0"] == "simmate-remote: nanny of worker-0"
+    wait_until(lambda: ["simmate-remote: worker-0"] in [argv for _, argv in box.processes()], 20, "its worker is shown")
     shown = terminal("ps", "lab-box")
     for wanted in ("scheduler", "not counting down: somebody is connected", "unfinished", "session"):
         assert wanted in shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from itertools import pairwise
@@ -24,6 +25,7 @@ def test_who_ignores_that_it_was_asked_is_made_to() -> None:
         assert it.stdout is not None
         assert it.stdout.readline() == b"\n"
         end_all(lambda: [it.pid] if it.poll() is None else [], 0.2)
+        assert it.returncode == -signal.SIGKILL
 
 
 def test_what_nothing_ends_is_looked_at_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
