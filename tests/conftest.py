@@ -103,6 +103,14 @@ def box(request: pytest.FixtureRequest) -> Iterator[Box]:
 
 
 @pytest.fixture
+def no_history(box: Box) -> Iterator[None]:
+    """Let the box forget what earlier tests left there, and this one: records, last words, packages, logs."""
+    box.run("rm -rf ~/simmate-remote/*")
+    yield
+    box.run("rm -rf ~/simmate-remote/*")
+
+
+@pytest.fixture
 def lab_box(lab: Lab) -> Iterator[Box]:
     """Give the lab's host, for what only a real machine behind a real network can show."""
     yield (box := LabBox(lab))

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator
+import inspect
+import json
+import time
+from collections.abc import AsyncIterator, Callable
 from typing import Any, NamedTuple
 
 from simmate_remote.keeper.launch import Launched, launch
@@ -15,6 +19,8 @@ from simmate_remote.streams.conversation import Conversation
 from simmate_remote.streams.keepalive import Keepalive
 from tests.boxes import Box
 
+RECORD = "~/simmate-remote/keepers/$(hostname).json"
+ENDS = 20.0
 NURSERY = ProcessRequest("nursery", "simmate_remote.cluster.host.nursery", {})
 
 
@@ -62,3 +68,16 @@ async def end(box: Box) -> None:
     """End everything there."""
     async with reached(box, owner="visitor", start=False) as there:
         await there.keeper.call("stop", reason="the test is over")
+
+
+def record(box: Box) -> dict[str, Any]:
+    """Give what the keeper there wrote of itself."""
+    return dict(json.loads(box.run(f"cat {RECORD}").stdout))
+
+
+async def until(condition: Callable[[], Any], what: str) -> None:
+    """Wait for something that happens on the box, but not for ever."""
+    deadline = time.monotonic() + ENDS
+    while not (found := condition()) or (inspect.isawaitable(found) and not await found):
+        assert time.monotonic() < deadline, f"not within {ENDS:.0f} s: {what}"
+        await asyncio.sleep(0.05)

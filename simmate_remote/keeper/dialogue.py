@@ -22,6 +22,7 @@ from simmate_remote.errors import (
 from simmate_remote.keeper.host.record import Previous, Record
 from simmate_remote.keeper.shell_command import OLDEST_PYTHON
 from simmate_remote.link.base import Destination
+from simmate_remote.streams.carrier import ENDED_UNANSWERED, NotTakenError
 
 STEP_TIMEOUT = 60.0
 CANNOT_BE_RUN = (126, 127)
@@ -121,10 +122,14 @@ class Dialogue(asyncio.Protocol):
         return data
 
     def hand_over(self, successor: asyncio.Protocol) -> None:
-        """Let another protocol have the connection from now on."""
+        """Let another protocol have the connection from now on.
+
+        Raises:
+            NotTakenError: There is none any more.
+        """
         assert self._transport is not None
         if self._lost:
-            raise self._ended_early()
+            raise NotTakenError(ENDED_UNANSWERED)
         self._successor = successor
         successor.connection_made(self._transport)
 

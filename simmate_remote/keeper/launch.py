@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import shlex
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -13,8 +14,15 @@ from simmate_remote.keeper.dialogue import STEP_TIMEOUT
 from simmate_remote.keeper.host.record import Previous
 from simmate_remote.keeper.request import LaunchRequest
 from simmate_remote.link.base import Link
-from simmate_remote.streams.carrier import OTHER_VERSION, NearCarrier
+from simmate_remote.streams.carrier import OTHER_VERSION, NearCarrier, NotTakenError
 from simmate_remote.streams.conversation import Conversation
+
+logger = logging.getLogger(__name__)
+
+ENDING_TIMEOUT = 20.0
+"""Seconds to wait for the end of a keeper that a login finds ending: tasks that hear nothing take Dask 4 of them."""
+
+BETWEEN_TRIES = 0.25
 
 
 @dataclass(frozen=True)
@@ -55,11 +63,26 @@ async def launch(
         ForbiddenByServerError: The server runs no command for us.
         KeeperGoneError: None lives there, and none shall be started; with what became of the last one.
         KeeperElsewhereError: Another machine behind the same name has it.
-        KeeperError: Our part there failed; with its own words.
-        ProtocolError: The keeper there refused the carrier, or ended before it had answered.
+        KeeperError: Our part there failed, with its own words; or the keeper there does not take the connection.
         LinkLostError: The link was lost meanwhile.
     """
+    deadline = asyncio.get_running_loop().time() + ENDING_TIMEOUT
     called = await (calling or call(link, request.wish()))
+    while True:
+        try:
+            return await _join(link, conversation, request, check, called)
+        except NotTakenError as error:
+            # What this login found was about to end: the next one finds nothing, or starts afresh, and says why.
+            if asyncio.get_running_loop().time() > deadline:
+                raise _not_taken(link, error) from error
+            logger.info("%s; once more", error.what)
+        await asyncio.sleep(BETWEEN_TRIES)
+        called = await call(link, request.wish())
+
+
+async def _join(
+    link: Link, conversation: Conversation, request: LaunchRequest, check: Callable[[Found], None], called: Called
+) -> Launched:
     found = await arrive(called, check)
     transport, dialogue = called.transport, called.dialogue
     try:
@@ -83,25 +106,31 @@ async def launch(
             host=link.destination.host,
             remedies=(Remedy(f"simmate-remote connect {shlex.quote(link.destination.host)}", "starts afresh"),),
         ) from error
+    except NotTakenError:
+        transport.abort()
+        raise
     except (ProtocolError, TimeoutError) as error:
         transport.abort()
         if isinstance(error, ProtocolError) and error.what.startswith(OTHER_VERSION):
             raise _other_version(link, pid, error) from error
-        raise KeeperError(
-            f"the keeper there did not take the connection: {error}",
-            host=link.destination.host,
-            meanwhile="what it holds there goes on",
-            remedies=(
-                Remedy(
-                    f"simmate-remote connect {shlex.quote(link.destination.host)}",
-                    "once more: it may just have been ending",
-                ),
-            ),
-        ) from error
+        raise _not_taken(link, error) from error
     except BaseException:
         transport.abort()
         raise
     return launched
+
+
+def _not_taken(link: Link, error: ProtocolError | TimeoutError) -> KeeperError:
+    host = link.destination.host
+    return KeeperError(
+        f"the keeper there did not take the connection: {error}",
+        host=host,
+        meanwhile="what it holds there goes on",
+        remedies=(
+            Remedy(f"simmate-remote connect {shlex.quote(host)}", "once more"),
+            Remedy(f"simmate-remote ps {shlex.quote(host)}", "shows what is left"),
+        ),
+    )
 
 
 def _other_version(link: Link, pid: int, error: ProtocolError) -> KeeperError:

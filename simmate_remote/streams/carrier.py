@@ -21,6 +21,7 @@ OTHER_VERSION = "the keeper speaks protocol "
 """How a refusal begins whose reason is that; a keeper that an older version left running has no other way to say it."""
 
 HANDSHAKE_TIMEOUT = 30.0
+ENDED_UNANSWERED = "the carrier ended before the keeper had answered"
 MAX_OWNER = 256
 MAX_BRACKETS = 64
 """Lists and objects in a greeting, so that it cannot nest deeper than Python can read and show it."""
@@ -33,6 +34,10 @@ SUSPICION = 2.0
 
 OVERSLEPT = 3.0
 """Seconds that a look may come late before it means that this machine, or this process, was asleep."""
+
+
+class NotTakenError(ProtocolError):
+    """The far end is ending, or ended, and has not taken a carrier; whatever comes after it may take the next one."""
 
 
 class _Carrier(asyncio.Protocol, CarrierEnd):
@@ -192,7 +197,8 @@ class NearCarrier(_Carrier):
     def agree(self, frame: Frame) -> None:
         answer = _payload(frame)
         if frame.kind is Kind.REFUSE:
-            kind = ConversationGoneError if answer.get("gone") else ProtocolError
+            gone, ending = answer.get("gone"), answer.get("ending")
+            kind = ConversationGoneError if gone else NotTakenError if ending else ProtocolError
             raise kind(str(answer.get("reason", "the other end refused, without a reason")))
         if frame.kind is not Kind.WELCOME:
             raise ProtocolError(f"a {frame.kind.name} frame where WELCOME was due")
@@ -207,7 +213,7 @@ class NearCarrier(_Carrier):
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
         if not self.joined.done():
-            error = ProtocolError("the carrier ended before the keeper had answered")
+            error = NotTakenError(ENDED_UNANSWERED)
             error.__cause__ = exc
             self.joined.set_exception(error)
 
@@ -262,7 +268,11 @@ class FarCarrier(_Carrier):
         self.join(conversation, number)
 
     def failed(self, error: ProtocolError) -> None:
-        refusal = {"reason": error.what, "gone": isinstance(error, ConversationGoneError)}
+        refusal = {
+            "reason": error.what,
+            "gone": isinstance(error, ConversationGoneError),
+            "ending": isinstance(error, NotTakenError),
+        }
         self.send([encode(Kind.REFUSE, payload=json.dumps(refusal).encode())])
         if self._transport is not None:
             self._transport.close()

@@ -150,6 +150,7 @@ async def test_who_says_nothing_is_dropped(user_folders: Path, monkeypatch: pyte
     [
         (encode(Kind.REFUSE, payload=b'{"reason": "not today"}'), "not today"),
         (encode(Kind.REFUSE, payload=b'{"reason": "all over", "gone": true}'), "all over"),
+        (encode(Kind.REFUSE, payload=b'{"reason": "it is ending", "ending": true}'), "it is ending"),
         (encode(Kind.READY, payload=b"{}"), "READY frame where WELCOME was due"),
         (b"-bash: simmate-remote: command not found\n", "longer than allowed"),
         (b"", "ended before"),

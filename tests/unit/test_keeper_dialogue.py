@@ -9,6 +9,7 @@ import pytest
 from simmate_remote.errors import ForbiddenByServerError, LinkLostError, RemotePythonError, SimmateRemoteError
 from simmate_remote.keeper.dialogue import Dialogue
 from simmate_remote.link import Destination
+from simmate_remote.streams.carrier import NotTakenError
 
 
 @pytest.mark.parametrize(
@@ -30,3 +31,11 @@ async def test_an_end_without_a_word(
     with pytest.raises(error) as caught:
         await dialogue.hear("handover")
     assert words in str(caught.value)
+
+
+async def test_an_end_before_the_carrier_takes_over_is_the_keepers() -> None:
+    dialogue = Dialogue(Destination("lab", "lab"), "n" * 32, "python3")
+    dialogue.connection_made(asyncio.Transport({"exit_status": 1, "stderr": b""}))
+    dialogue.connection_lost(None)
+    with pytest.raises(NotTakenError, match="ended before the keeper had answered"):
+        dialogue.hand_over(asyncio.Protocol())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from simmate_remote.keeper.host.family import MARK
+from simmate_remote.keeper.host.family import MARK, is_marked
 from simmate_remote.keeper.host.record import (
     Record,
     boot_id,
@@ -27,6 +27,9 @@ from simmate_remote.keeper.host.record import (
 ANSWER_TIMEOUT = 10.0
 TURN_TIMEOUT = 45.0
 """Seconds to wait for another login, which may take :data:`.starting.START_TIMEOUT` to start a keeper."""
+
+ENDING_TIMEOUT = 15.0
+"""Seconds to wait for the end of a keeper that takes nobody any more; the next login waits for this one meanwhile."""
 
 BETWEEN_TRIES = 0.02
 UCRED = struct.Struct("3i")
@@ -137,7 +140,22 @@ def _lock(file: TextIO) -> bool:
 
 
 def _living(folder: Path) -> tuple[socket.socket, Record] | None:
-    """Connect to the keeper of this machine, if it lives."""
+    """Connect to the keeper of this machine, if it lives; one that is ending is given the time for it."""
+    deadline = time.monotonic() + ENDING_TIMEOUT
+    while (found := _reachable(folder)) is None and time.monotonic() < deadline:
+        own = read_record(record_path(folder))
+        if own is None or not _is_ending(own):
+            break
+        select.select([], [], [], BETWEEN_TRIES)
+    return found
+
+
+def _is_ending(record: Record) -> bool:
+    """Say whether a keeper that takes nobody is alive: it has yet to say why it ends, and to take its record away."""
+    return record.boot == boot_id() and Path(record.handover).exists() and is_marked(record.pid, record.runtime)
+
+
+def _reachable(folder: Path) -> tuple[socket.socket, Record] | None:
     own = read_record(record_path(folder))
     # A machine that is called otherwise since its keeper began is the same one all the same.
     renamed = [record for record, _ in other_records(folder) if record.boot == boot_id()]

@@ -31,15 +31,15 @@ def descendants(root: int) -> list[int]:
 
 def marked(value: Path | str, variable: str = MARK) -> list[int]:
     """Find the living processes that bear a mark, by default that of a keeper, wherever they are by now."""
-    wanted = f"{variable}={value}".encode()
-    found = []
-    for pid in _all():
-        try:
-            if pid != os.getpid() and wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
-                found.append(pid)
-        except OSError:
-            continue  # ended meanwhile, or another user's
-    return found
+    return [pid for pid in _all() if pid != os.getpid() and is_marked(pid, value, variable)]
+
+
+def is_marked(pid: int, value: Path | str, variable: str = MARK) -> bool:
+    """Say whether a process lives that bears a mark, by default that of a keeper."""
+    try:
+        return f"{variable}={value}".encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:  # ended, or another user's
+        return False
 
 
 def _all() -> Iterator[int]:

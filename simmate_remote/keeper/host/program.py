@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from simmate_remote.errors import KeeperError, ProtocolError, StreamResetError
+from simmate_remote.errors import KeeperError, StreamResetError
 from simmate_remote.keeper.host.conversations import Conversations
 from simmate_remote.keeper.host.errands import Errands
 from simmate_remote.keeper.host.journal import Journal, Work
@@ -25,7 +25,7 @@ from simmate_remote.keeper.host.record import Kind, Previous, fresh_records
 from simmate_remote.keeper.host.spawning import Spawned
 from simmate_remote.keeper.host.usage import usage
 from simmate_remote.streams.calls import Caller
-from simmate_remote.streams.carrier import FarCarrier
+from simmate_remote.streams.carrier import FarCarrier, NotTakenError
 from simmate_remote.streams.conversation import Conversation
 from simmate_remote.streams.splice import splice
 from simmate_remote.version import __version__
@@ -99,7 +99,7 @@ class Keeper:
     def _begin(self, token: str, owner: str, origin: str) -> Conversation:
         if self.last_words is not None:
             # What it has here is ending already, or gone: whoever comes now shall start afresh.
-            raise ProtocolError(f"it is ending: {self.last_words.text}")
+            raise NotTakenError(f"it is ending: {self.last_words.text}")
         return self._conversations.begin(token, owner, origin)
 
     def _carriers_changed(self) -> None:
