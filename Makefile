@@ -35,8 +35,8 @@ AT_ONCE ?= 3
 test: .venv/dev-ready lab-packages ## run the tests; as root, those in the lab too; with CI=true, the slow ones too
 	@$(BIN)/python -m pytest --numprocesses $(AT_ONCE) --dist worksteal --durations 20 $(if $(CI),,-m 'not slow')
 
-quick: lint ## lint, types and unit tests: under a minute
-	@$(BIN)/python -m pytest -q tests/unit -m 'not lab'
+quick: lint ## lint, types and the tests of parts alone: under a minute
+	@$(BIN)/python -m pytest -q --numprocesses $(AT_ONCE) tests/unit -m 'not lab'
 
 lint: .venv/dev-ready ## ruff and mypy
 	@$(BIN)/ruff check .
@@ -81,4 +81,4 @@ fuzz: .venv/fuzz-ready ## play hostile far ends against each reader, SECONDS=60 
 	@touch $@
 
 oldest: .venv/oldest-ready ## test the cluster with the oldest supported release of Dask
-	@.venv/oldest/bin/python -m pytest -m 'not lab' tests/test_remote_cluster.py tests/test_endings.py tests/unit/test_dashboard.py tests/unit/test_workflows_running.py
+	@.venv/oldest/bin/python -m pytest -m 'not lab' tests/test_remote_cluster.py tests/test_endings.py tests/unit/test_dashboard.py tests/local/test_workflows_running.py

@@ -22,7 +22,7 @@ internet), types the four commands as a new user would, and writes this page. *R
 what is missing and what to do.
 
 The lab has one processor architecture and one libc. Which wheels `setup` chooses for others (musl, old glibc, ARM) is
-shown by tests/unit/test_environment_platform_tags.py and test_environment_wheels.py, without such a machine: Debian has
+shown by test_environment_platform_tags.py and test_environment_wheels.py, without such a machine: Debian has
 musl itself and no Python for it, and PyPI and npm have no interpreter for it that comes without a download from
 elsewhere (looked for in November 2026). A disk of 200 MB stands for a quota, since this kernel keeps none. The other
 minor version is Debian's PyPy; the interpreter that is fetched is the system's own, offered as the download site would.

@@ -14,7 +14,7 @@ from distributed import Client
 
 from simmate_remote.errors import RunCancelledError
 from tests.hosts import wait_until
-from tests.unit.clusters import cluster_elsewhere
+from tests.local.clusters import cluster_elsewhere
 
 MODULE = """
 from pathlib import Path

@@ -24,7 +24,7 @@ from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.target import load_target
 from simmate_remote.workflows.workflow import workflows_of
 from tests.hosts import wait_until
-from tests.unit.clusters import cluster_elsewhere
+from tests.local.clusters import cluster_elsewhere
 
 PACKAGE = {
     "__init__.py": "",

@@ -15,8 +15,8 @@ from simmate_remote.workflows.own_code import InstalledCode, needed_code
 from simmate_remote.workflows.running import RunOutcome, run_target
 from simmate_remote.workflows.target import load_target
 from simmate_remote.workflows.watching import Update
-from tests.unit.clusters import cluster_elsewhere
-from tests.unit.test_workflows_running import alone
+from tests.local.clusters import cluster_elsewhere
+from tests.local.test_workflows_running import alone
 
 
 @pytest.fixture(scope="module")

@@ -25,7 +25,7 @@ from simmate_remote.workflows.own_code import needed_code
 from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.target import Target, load_target
 from simmate_remote.workflows.watching import Update
-from tests.unit.clusters import cluster_elsewhere
+from tests.local.clusters import cluster_elsewhere
 
 PACKAGE = {
     "__init__.py": "",

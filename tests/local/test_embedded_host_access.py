@@ -10,7 +10,7 @@ import asyncssh
 import pytest
 
 from simmate_remote.testing import EmbeddedHost
-from tests.unit.test_embedded_host import connect, needs_ssh, ssh
+from tests.local.test_embedded_host import connect, needs_ssh, ssh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
