@@ -178,7 +178,7 @@ def test_output_and_input_go_where_they_are_declared(tmp_path: Path) -> None:
 def test_the_time_limit_ends_everything(tmp_path: Path) -> None:
     with pytest.raises(TimeLimitError, match=r"after 300 ms, its time limit"):
         Script(time_limit="300 ms").run(tmp_path / "a", script="echo begun; sleep 1234567 & setsid sleep 1234567; wait")
-    assert not processes_with("1234567")
+    assert not processes_with("sleep\0001234567")
     assert (tmp_path / "a" / "stdout.txt").read_text() == "begun\n"
 
 
@@ -189,7 +189,7 @@ def test_what_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
 
 def test_what_a_program_leaves_running_is_ended_with_it(tmp_path: Path) -> None:
     Script().run(tmp_path / "a", script="setsid sleep 2345671 > /dev/null 2>&1 & sleep 2345671 & echo done")
-    assert not processes_with("2345671")
+    assert not processes_with("sleep\0002345671")
 
 
 def test_a_task_can_be_cancelled(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_task_can_be_cancelled(tmp_path: Path) -> None:
 
     with pytest.raises(TaskCancelledError):
         Script().perform({"script": "sleep 3456712"}, tmp_path / "a", tell=tell, cancelled=cancelled)
-    assert not processes_with("3456712")
+    assert not processes_with("sleep\0003456712")
     record = read_record(tmp_path / "a")
     assert record is not None
     assert record.state == "interrupted"
@@ -240,7 +240,7 @@ def test_ctrl_c_ends_the_program_and_leaves_the_task_to_be_gone_on_with(tmp_path
         wait_until((tmp_path / "a" / "begun").exists)
         process.send_signal(signal.SIGINT)
         assert process.communicate(timeout=20)[0] == "interrupted\n"
-    assert not processes_with("4321567")
+    assert not processes_with("sleep\0004321567")
     record = read_record(tmp_path / "a")
     assert record is not None
     assert record.state == "interrupted"

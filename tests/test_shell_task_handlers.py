@@ -192,7 +192,7 @@ def test_a_monitor_looks_early_enough_for_a_job_of_a_second(tmp_path: Path) -> N
 def test_what_a_monitor_ends_it_ends_with_all_its_processes(tmp_path: Path) -> None:
     script = 'if [ "$(cat value.txt)" = 0 ]; then echo too small; setsid sleep 4567123 & sleep 4567123; fi; echo fine'
     assert Script(handlers=(Watches(),)).run(tmp_path / "a", script=script) == "fine"
-    assert not processes_with("4567123")
+    assert not processes_with("sleep\0004567123")
 
 
 def test_a_monitor_may_look_before_there_is_anything_to_see(tmp_path: Path) -> None:

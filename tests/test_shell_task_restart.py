@@ -96,7 +96,7 @@ def test_the_program_of_a_killed_worker_is_ended_at_once_and_all_it_started(tmp_
     with in_another_process(code, tmp_path / "a", script) as worker:
         wait_until(lambda: len(processes_with("sleep\0005671234")) == 3)
         kill(worker)
-    wait_until(lambda: not processes_with("5671234"))
+    wait_until(lambda: not processes_with("sleep\0005671234"))
 
 
 def test_a_killed_worker_with_a_forked_child_is_noticed_all_the_same(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_guardian_that_is_killed_leaves_nothing_running(tmp_path: Path) -> Non
     program = psutil.Process(record_of(tmp_path / "a").attempts[0]["pid"])
     program.parent().kill()
     thread.join(20)
-    wait_until(lambda: not processes_with("7123456"))
+    wait_until(lambda: not processes_with("sleep\0007123456"))
     assert "was killed" in str(errors[0])
     assert Script().run(tmp_path / "b", script="echo and on") == "and on"
 
