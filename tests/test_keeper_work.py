@@ -70,14 +70,16 @@ def test_ps_and_down_with_a_session_here(box: Box, terminal: Terminal) -> None:
     report = terminal.json("ps", "lab-box")
     assert report["running"] is True
     names = {each["name"] for each in report["processes"]}
-    assert {"guardian", "keeper", "nursery", "scheduler", "worker-0"} <= names
+    ours = {"guardian", "keeper", "nursery", "fork server", "resource tracker", "scheduler", "worker-0"}
+    assert ours <= names
     assert report["lease_ends"] is None
     lines = {pid: " ".join(argv) for pid, argv in box.processes()}
     told = {each["name"]: lines[each["pid"]] for each in reversed(report["processes"])}  # of equal names the parent's
     assert "simmate_remote.keeper.host.guardian" in told["guardian"]
     assert told["keeper"].startswith("simmate-remote: keeper /")
     assert "simmate_remote.cluster.host.nursery" in told["nursery"]
-    assert told["scheduler"] == "simmate-remote: scheduler"
+    for name in ("fork server", "resource tracker", "scheduler"):
+        assert told[name] == f"simmate-remote: {name}"
     assert told["worker-0"] == "simmate-remote: nanny of worker-0"
     wait_until(lambda: ["simmate-remote: worker-0"] in [argv for _, argv in box.processes()], 20, "its worker is shown")
     shown = terminal("ps", "lab-box")

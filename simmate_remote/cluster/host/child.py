@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from simmate_remote.cluster.host import fork_server
-from simmate_remote.keeper.host.appearance import show_command
+from simmate_remote.keeper.host.appearance import show_name
 
 
 class Role(Protocol):
@@ -40,7 +40,7 @@ def run_scheduler(configuration: dict[str, Any], connection: Connection[Any, Any
     """Be the scheduler."""
     from simmate_remote.cluster.host.roles import start_scheduler
 
-    show_command("simmate-remote: scheduler")
+    show_name("scheduler")
     _run(configuration, connection, partial(start_scheduler, tell=partial(_tell, connection)))
 
 
@@ -48,7 +48,7 @@ def run_worker(configuration: dict[str, Any], connection: Connection[Any, Any]) 
     """Be a nanny, whose worker process is forked from the same fork server."""
     from simmate_remote.cluster.host.roles import start_worker
 
-    show_command(f"simmate-remote: nanny of {configuration['name']}")
+    show_name(f"nanny of {configuration['name']}")
     fork_server.share()
     _run(configuration, connection, partial(start_worker, scheduler=partial(_hear_of_scheduler, connection)))
 

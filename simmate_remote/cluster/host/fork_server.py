@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from multiprocessing import forkserver, process, resource_tracker, util
 from typing import Any
 
-from simmate_remote.keeper.host.appearance import show_command
+from simmate_remote.keeper.host.appearance import show_name
 from simmate_remote.keeper.host.spawning import close_all_but
 
 
@@ -74,7 +74,7 @@ def _fork_with_fds(path: bytes, args: Sequence[Any], passfds: Sequence[int]) -> 
     status = 1
     try:
         close_all_but(passfds)
-        show_command(*map(os.fsdecode, args))
+        show_name("fork server" if "forkserver" in args[-1] else "resource tracker")
         # The fork came in the midst of a start, whose locks nobody here will ever release.
         importlib.reload(resource_tracker)
         importlib.reload(forkserver)

@@ -20,7 +20,7 @@ from simmate_remote.cluster.host.leisure import leisure
 from simmate_remote.cluster.host.scatter import ScatteringScheduler
 from simmate_remote.cluster.host.unfinished import TellUnfinished
 from simmate_remote.cluster.host.unsatisfiable import RefuseUnsatisfiable
-from simmate_remote.keeper.host.appearance import show_command
+from simmate_remote.keeper.host.appearance import show_name
 
 LOOPBACK = "127.0.0.1"
 NOT_KNOWN_YET = f"tls://{LOOPBACK}:0"
@@ -80,7 +80,7 @@ class LoggingWorker(QuietWorker):
         with contextlib.suppress(OSError):
             os.chdir(Path.home())
         super().__init__(*args, **kwargs)
-        show_command(f"simmate-remote: {self.name}")
+        show_name(self.name)
 
 
 class EarlyNanny(Nanny):  # type: ignore[misc]

@@ -16,8 +16,29 @@ from pathlib import Path
 ARG_START, ARG_END, ENV_START, ENV_END = 48, 49, 50, 51
 """Numbers of fields (proc_pid_stat(5)), counted from 1."""
 
+PREFIX = "simmate-remote: "
+
 STATE = 3
 """The number of the first field behind the name, which may contain anything."""
+
+
+def show_name(name: str, *words: str) -> None:
+    """Show what this process is, where that can be done: ``simmate-remote: worker-0``.
+
+    Args:
+        name: What it is called.
+        words: What else is shown.
+    """
+    show_command(PREFIX + name, *words)
+
+
+def shown_name(pid: int) -> str | None:
+    """Give what a process shows that it is; None if it shows nothing of the kind, or has ended."""
+    try:
+        first = os.fsdecode(Path(f"/proc/{pid}/cmdline").read_bytes().partition(b"\0")[0])
+    except OSError:
+        return None
+    return first.removeprefix(PREFIX) if first.startswith(PREFIX) else None
 
 
 def show_command(*words: str) -> bool:

@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from simmate_remote.keeper.host.appearance import show_command
+from simmate_remote.keeper.host.appearance import show_name
 from simmate_remote.keeper.host.ending import end_all
 from simmate_remote.keeper.host.family import MARK, descendants
 
@@ -49,7 +49,7 @@ def guard(folder: Path, order: dict[str, Any], ready: int) -> None:
     keeper = os.fork()
     if keeper == 0:
         os.close(alive)
-        show_command("simmate-remote: keeper", str(folder))
+        show_name("keeper", str(folder))
         from simmate_remote.keeper.host.serving import run
 
         # The keeper tells by the end of this pipe that its guardian is gone.

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from simmate_remote.keeper.host.appearance import shown_name
 from simmate_remote.keeper.host.family import descendants
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -16,7 +17,8 @@ def usage(names: dict[int, str]) -> list[dict[str, Any]]:
     """Describe the guardian, the keeper, and everything below them.
 
     Args:
-        names: What is known of them, process id to name; the others are called after the log that they write to.
+        names: What is known of them, process id to name; the others are called what they say they are, or else after
+            the log that they write to.
 
     Returns:
         For each process: ``name``, ``pid``, ``since`` (seconds since the epoch), ``memory`` (bytes, its share of what
@@ -36,7 +38,7 @@ def _describe(pid: int, name: str | None) -> dict[str, Any] | None:
         head, _, rest = (place / "stat").read_text(errors="replace").rpartition(")")
         fields = rest.split()
         return {
-            "name": name or _log_of(place) or "",
+            "name": name or shown_name(pid) or _log_of(place) or "",
             "pid": pid,
             "since": _boot_moment() + int(fields[19]) / TICKS,
             "memory": _memory(place),
