@@ -97,8 +97,9 @@ def test_what_no_worker_could_ever_run_is_refused_at_once(box: Box) -> None:
     with RemoteCluster(host) as cluster, Client(cluster) as client:
         assert client.submit(square, 3, resources={"GPU": 2}).result(timeout=30) == 9
         for wanted in ({"GPU": 3}, {"TPU": 1}):
-            with pytest.raises(UnsatisfiableError, match="asks for"):
+            with pytest.raises(UnsatisfiableError, match="asks for") as refused:
                 client.submit(square, 4, resources=wanted).result(timeout=10)
+            assert refused.value.remedies[0].command == "simmate-remote hosts show lab-box"
         assert client.submit(square, 5).result(timeout=30) == 25
 
 
@@ -264,10 +265,12 @@ def test_data_that_ends_every_worker_is_told_and_so_is_a_worker_that_is_not_ther
 
     with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
         client.wait_for_workers(2, timeout=30)
-        with pytest.raises(WorkersError, match=r"'tls://127\.0\.0\.1:1', and there is no such worker"):
+        with pytest.raises(WorkersError, match=r"'tls://127\.0\.0\.1:1', and there is no such worker") as unknown:
             client.scatter("value", workers=["tls://127.0.0.1:1"], direct=False)
+        assert unknown.value.remedies[0].command == "simmate-remote logs lab-box"
         client.register_plugin(EndsOverData())
-        with pytest.raises(WorkersError, match="3 workers ended, one after another, while they took data"):
+        with pytest.raises(WorkersError, match="3 workers ended, one after another, while they took data") as ended:
             client.scatter("value", direct=False, timeout=60)
+        assert ended.value.remedies[0].command == "simmate-remote logs lab-box"
         client.wait_for_workers(1, timeout=30)
         assert client.submit(square, 7).result(timeout=30) == 49

@@ -45,7 +45,7 @@ class HostCluster(SpecCluster):  # type: ignore[misc]
             "cls": HostScheduler,
             "options": {
                 "host": host,
-                "configuration": scheduler_configuration(certificates, plan, folders),
+                "configuration": scheduler_configuration(certificates, plan, folders, host=name),
                 "external_address": external_address,
             },
         }

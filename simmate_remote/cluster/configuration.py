@@ -40,15 +40,19 @@ def dask_configuration(scratch: str) -> dict[str, Any]:
     return nested
 
 
-def scheduler_configuration(certificates: Certificates, plan: WorkerPlan, folders: dict[str, str]) -> dict[str, Any]:
+def scheduler_configuration(
+    certificates: Certificates, plan: WorkerPlan, folders: dict[str, str], *, host: str
+) -> dict[str, Any]:
     """Compose what the scheduler's process is told.
 
     Args:
         certificates: For mutual TLS.
         plan: What a worker is.
         folders: ``logs``, ``runtime`` (for sockets) and ``work`` (for workers' files) on the host.
+        host: What its user calls the host, for messages.
     """
     return {
+        "host": host,
         "resources": plan.resources,
         "security": certificates.scheduler(),
         "dashboard": f"{folders['runtime']}/dashboard",

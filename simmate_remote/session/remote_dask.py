@@ -109,7 +109,7 @@ class RemoteDask:
         self._workers = living or [f"worker-{number}" for number in range(self.plan.count)]
         self._folders = {"logs": about["logs"], "runtime": about["runtime"], "work": f"{about['runtime']}/work"}
         desk = {"folder": f"{about['folder']}/runs", "socket": f"{about['runtime']}/desk"}
-        configuration = scheduler_configuration(self.certificates, self.plan, self._folders)
+        configuration = scheduler_configuration(self.certificates, self.plan, self._folders, host=remote.host.name)
         add_preload(configuration, "scheduler", "simmate_remote.runs.host.preload", "desk", desk)
         configure = partial(worker_configuration, self.certificates, self.plan, self._folders)
         starting = [asyncio.create_task(remote.start_child("scheduler", "scheduler", configuration))]

@@ -69,7 +69,7 @@ def test_what_the_inventory_says_is_done_without_a_word() -> None:
 def test_what_processes_are_told_is_plain_data_and_holds_no_key_of_another_role() -> None:
     certificates = make_certificates()
     plan = WorkerPlan(2, 1, resources={"GPU": 1})
-    scheduler = json.dumps(scheduler_configuration(certificates, plan, FOLDERS))
+    scheduler = json.dumps(scheduler_configuration(certificates, plan, FOLDERS, host="lab-box"))
     worker = json.dumps(worker_configuration(certificates, plan, FOLDERS, name="w"))
     assert json.dumps(certificates.scheduler_key) in scheduler
     assert json.dumps(certificates.worker_key) in worker
@@ -79,5 +79,5 @@ def test_what_processes_are_told_is_plain_data_and_holds_no_key_of_another_role(
 
 
 def test_timeouts_are_the_same_on_all_sides() -> None:
-    told = scheduler_configuration(make_certificates(), WorkerPlan(1, 1), FOLDERS)["dask"]
+    told = scheduler_configuration(make_certificates(), WorkerPlan(1, 1), FOLDERS, host="lab-box")["dask"]
     assert told["distributed"]["comm"]["timeouts"]["tcp"] == PATIENT["distributed.comm.timeouts.tcp"]

@@ -32,14 +32,16 @@ async def start_scheduler(
     """Start the scheduler.
 
     Args:
-        configuration: ``security`` (arguments of ``distributed.Security``), ``dashboard`` (path of a Unix socket),
-            ``resources`` (of each worker, name → amount).
+        configuration: ``host`` (what its user calls the host), ``security`` (arguments of ``distributed.Security``),
+            ``dashboard`` (path of a Unix socket), ``resources`` (of each worker, name → amount).
         tell: Told of unfinished work, see :class:`simmate_remote.cluster.host.unfinished.TellUnfinished`.
     """
-    scheduler = WatchedScheduler(host=LOOPBACK, port=0, protocol="tls", security=Security(**configuration["security"]))
+    security = Security(**configuration["security"])
+    called = configuration["host"]
+    scheduler = WatchedScheduler(host=LOOPBACK, port=0, protocol="tls", security=security, called=called)
     await scheduler
     await serve_pages(scheduler, Path(configuration["dashboard"]))
-    scheduler.add_plugin(RefuseUnsatisfiable(scheduler, configuration["resources"]))
+    scheduler.add_plugin(RefuseUnsatisfiable(scheduler, configuration["resources"], called))
     scheduler.add_plugin(TellUnfinished(tell))
     scheduler.dashboard_task = asyncio.create_task(_attach_dashboard_later(scheduler))
     return scheduler, {"address": scheduler.address, "dashboard": configuration["dashboard"]}

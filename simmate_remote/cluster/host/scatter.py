@@ -11,13 +11,14 @@ This module runs on the host, in the process of the scheduler.
 from __future__ import annotations
 
 import asyncio
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
 from distributed.comm import CommClosedError
 
 from simmate_remote.cluster.host.dashboard import OwnerOnlyScheduler
-from simmate_remote.errors import WorkersError
+from simmate_remote.errors import Remedy, WorkersError
 
 ATTEMPTS = 3
 """Workers that may end over the same data. As with a task (``allowed-failures``), the data may be what ends them."""
@@ -27,7 +28,15 @@ PAUSE = 0.1
 
 
 class ScatteringScheduler(OwnerOnlyScheduler):
-    """A scheduler that sends data to another worker when one ends that was about to have it."""
+    """A scheduler that sends data to another worker when one ends that was about to have it.
+
+    Args:
+        called: What its user calls this host.
+    """
+
+    def __init__(self, *args: Any, called: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._called = called
 
     async def scatter(
         self,
@@ -61,16 +70,25 @@ class ScatteringScheduler(OwnerOnlyScheduler):
                 raise
             raise WorkersError(
                 f"the data shall go to {error}, and there is no such worker, or no longer: "
-                "Client.scheduler_info() tells which there are"
+                "Client.scheduler_info() tells which there are",
+                host=self._called,
+                remedies=(Remedy(f"simmate-remote logs {shlex.quote(self._called)}", "why one ended"),),
             ) from None
         finally:
             if lost:
                 self._forget_strays(data)
         raise WorkersError(
             f"{ATTEMPTS} workers ended, one after another, while they took data that was sent to them: "
-            "more data than their memory holds would do that; send less at once, or give each worker more "
-            "(`workers: {memory: …}` in the host's file)",
+            "more data than their memory holds would do that",
+            host=self._called,
             meanwhile="they are started again, and all other work goes on",
+            remedies=(
+                Remedy(f"simmate-remote logs {shlex.quote(self._called)}", "why they ended"),
+                Remedy(
+                    f"simmate-remote hosts show {shlex.quote(self._called)}",
+                    "`workers: {memory: …}` gives each one more; or send less at once",
+                ),
+            ),
             detail=f"the last one: {lost[-1]}",
         )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 from typing import Any
 
 from distributed import Scheduler
 from distributed.diagnostics.plugin import SchedulerPlugin
 from distributed.protocol.pickle import dumps
 
-from simmate_remote.errors import UnsatisfiableError
+from simmate_remote.errors import Remedy, UnsatisfiableError
 
 
 class RefuseUnsatisfiable(SchedulerPlugin):  # type: ignore[misc]
@@ -18,13 +19,15 @@ class RefuseUnsatisfiable(SchedulerPlugin):  # type: ignore[misc]
     Args:
         scheduler: The scheduler.
         template: The resources of a worker that may yet be started, name to amount.
+        called: What its user calls this host.
     """
 
     name = "simmate-remote-unsatisfiable"
 
-    def __init__(self, scheduler: Scheduler, template: dict[str, float]) -> None:
+    def __init__(self, scheduler: Scheduler, template: dict[str, float], called: str) -> None:
         self._scheduler = scheduler
         self._template = template
+        self._called = called
 
     def transition(self, key: Any, start: str, finish: str, *args: Any, **kwargs: Any) -> None:
         if finish == "no-worker" and self._lacking(key):
@@ -50,7 +53,11 @@ class RefuseUnsatisfiable(SchedulerPlugin):  # type: ignore[misc]
         there = ", ".join(f"{name}={amount:g}" for name, amount in self._template.items()) or "no resources"
         error = UnsatisfiableError(
             f"the task {key!r} asks for {asked}, and no worker has that much: each has {there}",
+            host=self._called,
             meanwhile="all other tasks go on",
+            remedies=(
+                Remedy(f"simmate-remote hosts show {shlex.quote(self._called)}", "`workers:` says what each one has"),
+            ),
         )
         stimulus = f"unsatisfiable-{key}"
         further = self._scheduler.transition(key, "erred", exception=dumps(error), cause=key, stimulus_id=stimulus)
