@@ -27,6 +27,9 @@ from tests.setups import Here, bare, bring
 QUIET = Feedback(lambda _: None, lambda sent, total: None, None)
 PYTHON = "~/simmate-remote/environment/bin/python"
 
+# What other tests left in the lab's account is not there, nor what one of these leaves.
+pytestmark = pytest.mark.usefixtures("no_history")
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Here:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import heapq
+from bisect import bisect
 
 from simmate_remote.errors import ProtocolError
 from simmate_remote.streams.budget import Budget
@@ -28,10 +28,8 @@ class ReceivingHalf:
         self.end: int | None = None
         self.told_received = 0
         self.told_credit = budget.first
-        self._ahead: dict[int, memoryview] = {}
-        self._starts: list[int] = []  # of the pieces ahead, as a heap: sorting them for each frame would be quadratic
-        self._bytes_ahead = 0
-        self._furthest = 0
+        self._ahead: dict[int, memoryview] = {}  # pieces that have no byte in common, by where they start
+        self._starts: list[int] = []  # of these, in order
 
     @property
     def credit(self) -> int:
@@ -66,7 +64,7 @@ class ReceivingHalf:
         """Take bytes from a carrier and give those that are now in order.
 
         Raises:
-            ProtocolError: The bytes exceed the credit, lie behind the end, or are too scattered.
+            ProtocolError: The bytes exceed the credit, lie behind the end, or come in too many pieces.
         """
         end = offset + len(data)
         if end > self.credit:
@@ -77,16 +75,7 @@ class ReceivingHalf:
             return []
         view = memoryview(data)
         if offset > self.received:
-            known = self._ahead.get(offset)
-            if known is None:
-                heapq.heappush(self._starts, offset)
-            if known is None or len(known) < len(view):
-                # A copy: a view would keep alive all that the carrier delivered together with it.
-                self._ahead[offset] = memoryview(bytes(view))
-                self._bytes_ahead += len(view) - (len(known) if known else 0)
-                self._furthest = max(self._furthest, end)
-            if len(self._ahead) > MAX_PIECES_AHEAD or self._bytes_ahead > 4 * self.window:
-                raise ProtocolError("more bytes came out of order than any loss of a carrier explains")
+            self._put_ahead(offset, view)
             return []
         ordered = [view[self.received - offset :]]
         self.received = end
@@ -101,21 +90,47 @@ class ReceivingHalf:
         Raises:
             ProtocolError: The end moved, or bytes behind it came before.
         """
-        furthest = max(self.received, self._furthest)
+        furthest = max(self.received, self._end_of(self._starts[-1]) if self._starts else 0)
         if (self.end is None and offset < furthest) or (self.end is not None and offset != self.end):
             raise ProtocolError(f"the end of the stream is said to be at {offset}, which cannot be")
         self.end = offset
         self._reach_end()
 
+    def _put_ahead(self, offset: int, view: memoryview) -> None:
+        """Keep what comes before its time; of bytes that are here already, one copy: so a window bounds them all."""
+        place = bisect(self._starts, offset)
+        if place:
+            view = view[max(0, self._end_of(self._starts[place - 1]) - offset) :]
+            offset = max(offset, self._end_of(self._starts[place - 1]))
+        covered = place
+        while covered < len(self._starts) and self._end_of(self._starts[covered]) <= offset + len(view):
+            del self._ahead[self._starts[covered]]
+            covered += 1
+        del self._starts[place:covered]
+        if place < len(self._starts):
+            view = view[: max(0, self._starts[place] - offset)]
+        if not view:
+            return
+        if len(self._starts) == MAX_PIECES_AHEAD:
+            raise ProtocolError("more pieces came out of order than any loss of a carrier explains")
+        self._starts.insert(place, offset)
+        # A copy: a view would keep alive all that the carrier delivered together with it.
+        self._ahead[offset] = memoryview(bytes(view))
+
+    def _end_of(self, start: int) -> int:
+        return start + len(self._ahead[start])
+
     def _close_gaps(self) -> list[memoryview]:
         ordered = []
-        while self._starts and self._starts[0] <= self.received:
-            start = heapq.heappop(self._starts)
+        reached = 0
+        while reached < len(self._starts) and self._starts[reached] <= self.received:
+            start = self._starts[reached]
             piece = self._ahead.pop(start)
-            self._bytes_ahead -= len(piece)
             if start + len(piece) > self.received:
                 ordered.append(piece[self.received - start :])
                 self.received = start + len(piece)
+            reached += 1
+        del self._starts[:reached]
         return ordered
 
     def _reach_end(self) -> None:

@@ -11,6 +11,10 @@ from simmate_remote.streams.budget import Budget
 from simmate_remote.streams.receiving import MAX_PIECES_AHEAD, ReceivingHalf
 
 
+def bytes_ahead(half: ReceivingHalf) -> int:
+    return sum(len(piece) for piece in half._ahead.values())
+
+
 @given(st.binary(min_size=1, max_size=200), st.data())
 def test_pieces_that_come_twice_overlapping_and_in_any_order_give_the_bytes_once(content: bytes, data) -> None:
     half = ReceivingHalf(Budget(len(content)))
@@ -24,9 +28,21 @@ def test_pieces_that_come_twice_overlapping_and_in_any_order_give_the_bytes_once
             half.finish(size)
         for piece in half.receive(start, content[start : start + length]):
             out += piece
+        assert bytes_ahead(half) <= max(0, half.credit - half.received)
     half.finish(size)
     assert bytes(out) == content
     assert half.done
+
+
+def test_a_byte_that_came_before_its_time_is_kept_once_however_often_it_comes() -> None:
+    content = bytes(range(200))
+    half = ReceivingHalf(Budget(len(content)))
+    for turn in range(1, 50):
+        assert half.receive(turn, content[turn : 200 - turn]) == []
+        assert half.receive(100 - turn, content[100 - turn : 100 + turn]) == []
+        assert bytes_ahead(half) == 198
+    assert half.receive(199, content[199:]) == []
+    assert b"".join(half.receive(0, content[:1])) == content
 
 
 def test_bytes_beyond_the_credit_are_refused() -> None:
