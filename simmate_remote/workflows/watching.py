@@ -63,6 +63,7 @@ class Watch:
         self._unfinished = set(self._latest)
         self._listening = False
         self._early: list[Event] | None = None
+        self._past: set[float] = set()
         self._asked = 0.0
         self._lock = threading.Lock()
 
@@ -80,10 +81,13 @@ class Watch:
         if began:
             past: tuple[Event, ...] = self.client.run_on_scheduler(_subscribe, self.client.id)
             with self._lock:
-                last = past[-1][0] if past else 0.0
-                for event in (*past, *(early for early in self._early or () if early[0] > last)):
+                early, self._early = self._early or [], None
+                # The answer may overtake what the scheduler sent before it: that is known by its time when it comes.
+                self._past = {event[0] for event in past if self._concerns(event)}
+                for event in past:
                     self._take_report(event[1])
-                self._early = None
+                for event in early:
+                    self._take_news(event)
 
     def close(self) -> None:
         """Listen no longer."""
@@ -124,10 +128,19 @@ class Watch:
         """Take a report."""
         with self._lock:
             if self._early is None:
-                self._take_report(event[1])
+                self._take_news(event)
             else:
                 self._early.append(event)
         self.news.set()
+
+    def _concerns(self, event: Event) -> bool:
+        return event[1]["run"] in self._parts or event[1].get("key", "") in self._latest
+
+    def _take_news(self, event: Event) -> None:
+        if event[0] in self._past:
+            self._past.discard(event[0])
+        else:
+            self._take_report(event[1])
 
     def _take_report(self, about: dict[str, Any]) -> None:
         run, key = about["run"], about.get("key", "")

@@ -226,6 +226,25 @@ def test_tasks_tell_of_themselves_and_nobody_listens_for_ever(work: Any, remote:
     wait_until(lambda: not listeners_of(remote), 20, "nobody listens to what has ended")
 
 
+def test_what_comes_later_than_the_answer_that_has_it_already_counts_once(
+    work: Any, remote: Client, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    pass_on, held = listening._Subscription._pass_on, []
+    monkeypatch.setattr(listening._Subscription, "_pass_on", lambda *what: held.append(what))
+    other = work.waits.submit(on=remote, folder=str(tmp_path))
+    assert other.tasks.counts() == {}  # this client is told of all that happens from now on
+    handle = work.Twice.submit(on=remote, n=2)
+    run = handle.future.key
+    wait_until(lambda: sum(event[1].get("state") == "finished" for _, event in held) == 9, 30, "all tasks have told")
+    counts = handle.tasks.counts()
+    for what in held:
+        pass_on(*what)
+    assert {event[1]["run"] for _, event in held} >= {run}
+    assert handle.tasks.counts() == counts
+    assert {name: each.started for name, each in counts.items()} == {"squares": 2, "square": 7}
+    other.cancel()
+
+
 def test_who_begins_to_listen_late_hears_what_was_told(work: Any, remote: Client, tmp_path: Path) -> None:
     handle = work.waits.submit(on=remote, folder=str(tmp_path))
     wait_until((tmp_path / "started").exists, 20, "it has told how far it is")
