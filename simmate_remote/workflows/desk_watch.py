@@ -138,6 +138,8 @@ class DeskWatch:
         with self._changed:
             if self._listening is None and self._unfinished:
                 self._begun.clear()
+                for parts in self._parts.values():
+                    parts.begin_again()
                 self._listening = self.desk.follow("events", list(self._unfinished), self._take_event)
                 self._listening.add_done_callback(self._heard)
         self._begun.wait(_BEGIN_LIMIT)
@@ -249,8 +251,9 @@ class DeskWatch:
         if (status := item.get("status")) is not None:
             state = _STATES.get(status["state"], "finished")
             attempt = max(1, status["attempt"] + (status["state"] == "interrupted"))
-            if attempt != known.attempt:
+            if attempt != known.attempt or (state == "running" and known.state != "running"):
                 known = Update()  # what a dead attempt had reported is no longer true
+                self._parts.setdefault(run, RunTasks()).begin_again()
             worker = status["worker"] if state == "running" else ""
             self._updates[run] = replace(known, state=state, worker=worker, attempt=attempt)
             if state == "finished":

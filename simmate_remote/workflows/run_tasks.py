@@ -134,6 +134,13 @@ class RunTasks:
             self._ended.append(told)
             self._latest.append(told)
 
+    def begin_again(self) -> None:
+        """Forget what was told: an attempt is over that told it, or all of it will be told once more."""
+        with self._lock:
+            self._running.clear()
+            self._counts.clear()
+            self._latest.clear()
+
     def running(self) -> list[TaskReport]:
         """Give those that run, in the order in which they have begun."""
         with self._lock:

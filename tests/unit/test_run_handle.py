@@ -24,7 +24,7 @@ from simmate_remote.runs.host.spec import Spec
 from simmate_remote.workflows.attaching import attach
 from simmate_remote.workflows.desk_watch import DeskWatch
 from simmate_remote.workflows.run_handle import RunHandle
-from simmate_remote.workflows.run_tasks import RunTasks
+from simmate_remote.workflows.run_tasks import Counts, RunTasks
 from simmate_remote.workflows.watching import Update
 
 LIMIT = 5.0
@@ -245,3 +245,29 @@ def test_what_was_reported_before_the_end_is_heard_before_that_is_told(heard: bo
     assert shown[-1].state == "finished"
     assert (shown[-1].done, len(tasks.take_endings())) == ((3.0, 1) if heard else (0.0, 0))
     assert desk.events.done()  # nobody listens any more
+
+
+def test_what_the_tasks_of_a_dead_attempt_told_does_not_count() -> None:
+    desk = ReportingDesk()
+    watch = DeskWatch(desk, [RUN])
+    watch.listen()
+    for attempt in (1, 2):
+        desk.report({"run": RUN, "status": {"state": "running", "attempt": attempt, "worker": "w"}})
+        desk.report({"run": RUN, "report": {"run": RUN, "added": {"part": 3}}})
+        desk.report({"run": RUN, "report": {"key": f"part-{attempt}", "name": "part", "state": "running"}})
+        assert watch.tasks(RUN).counts() == {"part": Counts(started=3, running=1)}
+    desk.report({"run": RUN, "status": {"state": "interrupted", "attempt": 2, "worker": "w"}})
+    assert watch.tasks(RUN).counts() == {}
+    assert watch.tasks(RUN).running() == []
+
+
+def test_what_is_told_once_more_by_a_desk_that_came_back_counts_once() -> None:
+    desk = ReportingDesk()
+    watch = DeskWatch(desk, [RUN])
+    for _ in range(2):
+        watch.listen()
+        desk.report({"run": RUN, "report": {"run": RUN, "added": {"part": 3}}})
+        assert watch.tasks(RUN).counts() == {"part": Counts(started=3)}
+        desk.following.set_exception(SessionStoppedError("it is gone"))
+        desk.events = Future()
+        desk.successor = desk = ReportingDesk()

@@ -249,7 +249,7 @@ class Desk:
         live.begin(about)
         line = {name: about[name] for name in ("attempt", "node", "pid")}
         self.scribe.tell(live.id, "started", worker=about["name"], **line)
-        self.news.status_changed(live)
+        self.news.begun(live)
 
     def reported(self, about: dict[str, Any]) -> None:
         """Learn what a run, or a task of it, reports."""

@@ -106,6 +106,10 @@ class Live:
         yield from self.reports.values()
 
 
+_REPORTED = ("report ", "added")
+"""How the keys of a feed begin that hold reports."""
+
+
 class Feed:
     """News of some runs for one listener, who may be slow: of what is not taken yet, only the last word is kept."""
 
@@ -134,6 +138,15 @@ class Feed:
         names = {*before, *about["added"]}
         added = {name: before.get(name, 0) + about["added"].get(name, 0) for name in names}
         self.put(run, "added", {"run": run, "report": {"run": run, "added": added}})
+
+    def forget_reports(self, run: str | None = None) -> None:
+        """Drop the reports that were not taken: they are told otherwise, or no longer true.
+
+        Args:
+            run: Whose; None: everybody's.
+        """
+        for key in [key for key in self._pending if run in (None, key[0]) and key[1].startswith(_REPORTED)]:
+            del self._pending[key]
 
     async def items(self) -> AsyncIterator[dict[str, Any]]:
         """Yield the news, for ever."""

@@ -52,6 +52,12 @@ class News:
         for feed in self._feeds.get(live.id, ()):
             feed.put(live.id, "status", {"run": live.id, "status": live.status()})
 
+    def begun(self, live: Live) -> None:
+        """Tell that an attempt of a run has begun, and nothing more of what the one before has reported."""
+        for feed in self._feeds.get(live.id, ()):
+            feed.forget_reports(live.id)
+        self.status_changed(live)
+
     def count_workers(self, number: int) -> None:
         """Tell how many workers there are."""
         self.workers = number
@@ -108,12 +114,16 @@ class News:
         with self.feed(wanted) as feed:
             self._events.add(feed)
             try:
-                for identity, status in (await self.status(wanted)).items():
+                statuses = await self.status(wanted)
+                # From here to the first `yield` nothing else happens: what is in the story does not come once more.
+                living = [self._live[identity] for identity in wanted if identity in self._live]
+                statuses |= {live.id: live.status() for live in living}
+                stories = [{"run": live.id, "report": report} for live in living for report in live.story()]
+                feed.forget_reports()
+                for identity, status in statuses.items():
                     yield {"run": identity, "status": status}
-                for identity in wanted:
-                    if (live := self._live.get(identity)) is not None:
-                        for report in live.story():
-                            yield {"run": identity, "report": report}
+                for item in stories:
+                    yield item
                 yield {"workers": self.workers, "begun": True}
                 async for item in feed.items():
                     yield {"run": item["run"], "status": item["ended"]} if "ended" in item else item
