@@ -23,6 +23,7 @@ def stage(lab: Lab) -> Iterator[Stage]:
     stage.close()
 
 
+@pytest.mark.slow
 def test_every_run_has_its_one_outcome_whatever_dies(stage: Stage) -> None:
     played = play(stage, short(seed=5))
     assert played.reckoning.violations == {}, stage.evidence()

@@ -91,6 +91,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[User]:
         assert_nothing_left(box)
 
 
+@pytest.mark.slow
 def test_coming_back_to_a_session_that_lived(user: User) -> None:
     assert user.lines("meanwhile", "runs", "outage", "event", "found") == []
     user("run", "work.py:add", "a=-1", "--on", "lab-box", "--detach")
@@ -144,6 +145,7 @@ def test_coming_back_with_another_session(user: User) -> None:
     assert line.endswith("; 1 lost an attempt, since what it ran on died")
 
 
+@pytest.mark.slow
 def test_coming_back_when_all_there_died(user: User) -> None:
     run = user("run", "work.py:wait", "--on", "lab-box", "--detach").split()[0]
     user.began()

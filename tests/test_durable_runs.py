@@ -92,6 +92,7 @@ def test_a_result_that_cannot_be_understood_here_is_kept_and_named(
 
 
 @pytest.mark.parametrize("what", ["scheduler", "guardian", "session"])
+@pytest.mark.slow
 def test_a_run_survives_the_death_of_what_it_needs(box: Box, code: Any, what: str) -> None:
     host = host_of(box)
     with desk_of(host) as desk:
@@ -120,6 +121,7 @@ def test_a_run_survives_the_death_of_what_it_needs(box: Box, code: Any, what: st
     end_session(host)
 
 
+@pytest.mark.slow
 def test_an_end_of_everything_costs_one_attempt(box: Box, code: Any) -> None:
     host = host_of(box)
     with desk_of(host) as desk:

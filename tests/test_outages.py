@@ -128,6 +128,7 @@ def test_a_login_that_needs_a_code_waits_for_the_next_connect(lab: Lab, lab_box:
 
 
 @pytest.mark.lab
+@pytest.mark.slow
 def test_connect_hands_over_the_agent_of_its_shell(
     lab: Lab, lab_box: Box, user_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,6 +214,7 @@ def test_a_second_machine_leaves_the_streams_of_the_first_alone(
 
 
 @pytest.mark.lab
+@pytest.mark.slow
 def test_a_host_that_stays_away_for_longer_than_its_lease_is_given_up(lab: Lab, lab_box: Box) -> None:
     host = host_of(lab_box, lease=Duration(8))
     with RemoteCluster(host) as cluster, Client(cluster) as client:

@@ -302,6 +302,7 @@ def test_another_user_of_this_machine_gets_nothing(open_folders: Path) -> None:
 
 
 @pytest.mark.lab
+@pytest.mark.slow
 def test_neighbours_on_both_sides_get_nothing_while_the_link_is_down(
     lab: Lab, lab_box: Box, open_folders: Path
 ) -> None:

@@ -118,6 +118,7 @@ def test_a_run_goes_on_when_the_program_that_made_the_session_ends(
 
 @embedded
 @pytest.mark.parametrize("ending", ["leaves", "is killed"])
+@pytest.mark.slow
 def test_a_run_of_an_earlier_session_goes_on_when_a_program_that_only_looks_ends(
     box: Box, code: Any, tmp_path: Path, ending: str
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_run_of_an_earlier_session_goes_on_when_a_program_that_only_looks_ends
 
 @embedded
 @pytest.mark.parametrize("ending", ["leaves", "is killed"])
+@pytest.mark.slow
 def test_a_session_that_stays_for_a_run_ends_with_it(box: Box, code: Any, tmp_path: Path, ending: str) -> None:
     box.inventory(tmp_path / "hosts")
     with program(f"{SCRIPT}sys.stdin.read()\n", tmp_path) as maker:

@@ -22,7 +22,7 @@ from tests.lab import Lab
 from tests.lab.environments import PACKAGES, same_as_here
 from tests.lab_boxes import AccountBox
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 HOUR = 3600
 NEWS = re.compile(r"since [0-9:]+( \(\d+ s\))?: 1 finished")

@@ -55,6 +55,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Typist]:
         assert_nothing_left(box)
 
 
+@pytest.mark.slow
 def test_parameters_of_any_size_can_be_changed(user: Typist) -> None:
     (user.folder / "long.yaml").write_text(f"name: {'x' * 100}\n")
     (user.folder / "large.dat").write_bytes(b"0" * 3_000_000)

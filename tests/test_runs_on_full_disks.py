@@ -134,6 +134,7 @@ def test_what_is_new_is_refused_and_nothing_of_it_is_taken(user: User) -> None:
     assert user("run", "other.py:add", "a=2", "--on", user.host).split()[-1] == "4"
 
 
+@pytest.mark.slow
 def test_outcomes_wait_for_space_and_are_right(user: User) -> None:
     small, large = submit(user, "work.py:wait"), submit(user, "work.py:wait", "size=1000000")
     wait_until(lambda: began(user, small) and began(user, large), 20, "both began")
@@ -156,6 +157,7 @@ def test_outcomes_wait_for_space_and_are_right(user: User) -> None:
         assert events(user, run) == ["created", "started", "finished"]
 
 
+@pytest.mark.slow
 def test_what_is_to_begin_waits_for_space_too(user: User) -> None:
     busy = [submit(user, "work.py:wait") for _ in range(2)]
     wait_until(lambda: all(began(user, run) for run in busy), 20, "both workers are busy")
@@ -174,6 +176,7 @@ def test_what_is_to_begin_waits_for_space_too(user: User) -> None:
 
 
 @pytest.mark.timeout(300)  # the lab's environment, in which tasks can run, is made by the first test that needs it
+@pytest.mark.slow
 def test_a_program_that_fills_the_disk_has_failed_by_that(user: User, lab: Lab) -> None:
     python = lab.environment(*same_as_here([*PACKAGES, "pydantic", "platformdirs", "PyYAML"]))
     user("disconnect", user.host, "--stop")

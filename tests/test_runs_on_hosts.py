@@ -63,6 +63,7 @@ def test_rows_come_by_themselves_and_coming_back_tells_of_them(user: User) -> No
 
 
 @pytest.mark.timeout(300)  # some twenty commands, one after the other
+@pytest.mark.slow
 def test_what_is_done_with_a_run_where_it_is(user: User) -> None:
     run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
     user.until(lambda runs: runs[0]["state"] == "running")
@@ -89,6 +90,7 @@ def test_what_is_done_with_a_run_where_it_is(user: User) -> None:
 
 
 @pytest.mark.timeout(300)  # some twenty commands, one after the other
+@pytest.mark.slow
 def test_many_runs_are_acted_on_by_what_they_have_in_common(user: User) -> None:
     for number in (-3, -2, -1):
         user("run", "work.py:add", f"a={number}", "--on", "lab-box", "--detach")
@@ -119,6 +121,7 @@ def test_a_cancel_while_nothing_is_connected_is_delivered_later(user: User) -> N
     user.until(lambda runs: runs[0]["state"] == "cancelled")
 
 
+@pytest.mark.slow
 def test_a_run_whose_folder_was_removed_is_lost_and_can_be_forgotten(user: User) -> None:
     run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
     user.until(lambda runs: runs[0]["state"] == "running")
