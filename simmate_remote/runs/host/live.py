@@ -139,13 +139,9 @@ class Feed:
         added = {name: before.get(name, 0) + about["added"].get(name, 0) for name in names}
         self.put(run, "added", {"run": run, "report": {"run": run, "added": added}})
 
-    def forget_reports(self, run: str | None = None) -> None:
-        """Drop the reports that were not taken: they are told otherwise, or no longer true.
-
-        Args:
-            run: Whose; None: everybody's.
-        """
-        for key in [key for key in self._pending if run in (None, key[0]) and key[1].startswith(_REPORTED)]:
+    def forget_reports(self, run: str) -> None:
+        """Drop the reports of a run that were not taken: they are told otherwise, or no longer true."""
+        for key in [key for key in self._pending if key[0] == run and key[1].startswith(_REPORTED)]:
             del self._pending[key]
 
     async def items(self) -> AsyncIterator[dict[str, Any]]:

@@ -119,7 +119,8 @@ class News:
                 living = [self._live[identity] for identity in wanted if identity in self._live]
                 statuses |= {live.id: live.status() for live in living}
                 stories = [{"run": live.id, "report": report} for live in living for report in live.story()]
-                feed.forget_reports()
+                for live in living:
+                    feed.forget_reports(live.id)
                 for identity, status in statuses.items():
                     yield {"run": identity, "status": status}
                 for item in stories:
