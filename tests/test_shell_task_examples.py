@@ -101,7 +101,8 @@ def test_a_killed_relaxation_goes_on_from_its_checkpoint(tmp_path: Path) -> None
     # Now and then it was killed while it wrote its checkpoint, cannot read it, and begins again.
     assert outcome.attempts == 2 or record.attempts[1]["restart_failed"]
     if outcome.attempts == 2:
-        assert len(outcome.data.steps) <= len(whole.steps) - before + 2
+        # How many steps are left is the program's affair: it begins to learn the way anew.
+        assert outcome.data.steps[0] < whole.steps[before - 2]
 
 
 @pytest.mark.slow

@@ -24,7 +24,7 @@ LEASE = 5.0
 END_LIMIT = 10.0
 QUESTIONS = 10
 FEWEST = 3
-"""One of so many questions, and of two transfers, may meet a host that is busy with something else for a moment."""
+"""One of so many questions may meet a host that is busy with something else for a moment."""
 
 FIRST_SIZE = 64 * 1024
 GROWTH = 8
@@ -101,7 +101,7 @@ class Tunnel:
             Bytes a second, and the bytes of the last transfer.
         """
         reader, writer = await self._open()
-        size, took = FIRST_SIZE, dict[int, float]()
+        size = FIRST_SIZE
         while True:
             content = bytes(size) if direction == "up" else b""
             began = time.perf_counter()
@@ -114,13 +114,10 @@ class Tunnel:
                     raise ConnectionError("the stream through the tunnel ended")
                 left -= len(data)
             seconds = time.perf_counter() - began
-            if size >= LARGEST_SIZE or (seconds > LONG_ENOUGH and size in took):
-                seconds = min(seconds, took.get(size, seconds))
+            if seconds > LONG_ENOUGH or size >= LARGEST_SIZE:
                 # Of a round trip that changes from one to the next, no more than half of it all is taken off.
                 return size / max(seconds - round_trip, seconds / 2), size
-            took[size] = seconds
-            if seconds < LONG_ENOUGH:
-                size = min(size * GROWTH, LARGEST_SIZE)
+            size = min(size * GROWTH, LARGEST_SIZE)
 
     async def close(self) -> None:
         """End the keeper and remove its folder; never raises, and ends within seconds."""
