@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from pathlib import Path
 
@@ -108,6 +109,30 @@ def test_an_exception_in_the_block_ends_everything(box: Box) -> None:
         client.submit(sleep_for_ever)
         raise InterruptedError
     wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
+
+
+def test_what_waits_for_a_task_that_hears_nothing_is_idle(box: Box) -> None:
+    with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
+        client.wait_for_workers(2, timeout=30)
+        client.submit(sleep_for_ever)
+        client.submit(abs, -1).result(timeout=30)
+        before = processor_times(box, "nanny of worker")
+        assert len(before) == 2
+        # Dask lets the worker have seconds, in which its nanny has nothing to do.
+        ending, after = threading.Thread(target=cluster.close), before
+        ending.start()
+        while ending.is_alive():
+            after = after | processor_times(box, "nanny of worker")
+            ending.join(0.05)
+    assert max(after[pid] - before[pid] for pid in before) < 0.5
+
+
+def processor_times(box: Box, what: str) -> dict[int, float]:
+    """Give the processor time in seconds that each process on a host has used, whose command line has a text."""
+    pids = [pid for pid, argv in box.processes() if what in " ".join(argv)]
+    lines = box.run("cat " + " ".join(f"/proc/{pid}/stat" for pid in pids)).stdout.splitlines() if pids else []
+    fields = {int(line.split()[0]): line.rpartition(")")[2].split() for line in lines}
+    return {pid: (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") for pid, words in fields.items()}
 
 
 @pytest.mark.parametrize("what", ["scheduler", "nursery", "fork server", "guardian"])

@@ -105,10 +105,10 @@ async def _serve(configuration: dict[str, Any], connection: Connection[Any, Any]
     loop = asyncio.get_running_loop()
     closing = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, closing.set)
-    loop.add_reader(connection.fileno(), closing.set)
     parent = multiprocessing.parent_process()
     assert parent is not None
-    loop.add_reader(parent.sentinel, closing.set)
+    for descriptor in connection.fileno(), parent.sentinel:
+        loop.add_reader(descriptor, _close_once, descriptor, closing)
     try:
         role, about = await start(configuration)
     except Exception as error:  # noqa: BLE001 - the parent passes it on, whatever it is
@@ -124,3 +124,9 @@ async def _serve(configuration: dict[str, Any], connection: Connection[Any, Any]
         logging.getLogger(__name__).info("closing, since the parent asked for it or is gone")
         await role.close()
     finished.cancel()
+
+
+def _close_once(descriptor: int, closing: asyncio.Event) -> None:
+    """Nobody reads what made it readable: a loop that went on asking would be busy for as long as the close takes."""
+    asyncio.get_running_loop().remove_reader(descriptor)
+    closing.set()
