@@ -47,6 +47,7 @@ class Call:
         label: What a person calls it, if it is a part of a run.
         name: What it and those like it are called.
         home: The folder of the durable run that it belongs to; empty: it belongs to none.
+        execution: The word of that execution of the run that it was started by; empty: it is a run by itself.
     """
 
     key: str
@@ -59,6 +60,7 @@ class Call:
     label: str = ""
     name: str = ""
     home: str = ""
+    execution: str = ""
 
 
 @dataclass(frozen=True)
@@ -117,13 +119,13 @@ def execute(call: Call) -> Answer:
     name = str(worker.name)
     folder = Path(worker.local_directory, f"call-{call.key}")
     home = RunFolder(Path(call.home)) if call.home else None
-    with running(call.run, home, call.label) as one:
+    with running(call.run, home, call.label, call.execution) as one:
         return _execute(call, one, name, folder)
 
 
 def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
     try:
-        result = perform(call, folder)
+        result = perform(call, one, folder)
         data = _result_that_travels(result)
         if len(data) <= PLAIN:
             return SmallAnswer(data, name, one.printed(), plain(result))
@@ -135,15 +137,16 @@ def _execute(call: Call, one: Running, name: str, folder: Path) -> Answer:
     raise failure
 
 
-def perform(call: Call, folder: Path) -> Any:
+def perform(call: Call, one: Running, folder: Path) -> Any:
     """Call the function of a call, and give its result.
 
     Args:
         call: It.
+        one: What it is in this process.
         folder: Where its files are put meanwhile.
     """
     try:
-        with reporting(Reporter(call.run, call.key, call.label, call.name)):
+        with reporting(Reporter(call.run, call.key, call.label, call.name, one.execution)):
             return target.call(_function(call), unpack_files(_parameters(call), folder))
     finally:
         if folder.exists():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -26,14 +27,16 @@ class Running:
         run: The run that it belongs to: a workflow's own call, or one of its tasks.
         home: That run's folder, if it has one.
         part: Which part of the run it is, as people call it; empty: the run itself.
+        execution: The word of the run's execution that it belongs to; empty: it is the run itself, and has a new one.
 
     Attributes:
         cancelled: Set when nobody wants the result any more: long work of its own looks at it, and stops.
     """
 
-    def __init__(self, run: str, home: RunFolder | None = None, part: str = "") -> None:
+    def __init__(self, run: str, home: RunFolder | None = None, part: str = "", execution: str = "") -> None:
         self.run = run
         self.home = home
+        self.execution = execution or uuid.uuid4().hex[:16]
         self._part = part.replace(" ", "-")
         self._taken: set[Path] = set()
         self.cancelled = threading.Event()
@@ -99,15 +102,16 @@ def current() -> Running | None:
 
 
 @contextmanager
-def running(run: str, home: RunFolder | None = None, part: str = "") -> Iterator[Running]:
+def running(run: str, home: RunFolder | None = None, part: str = "", execution: str = "") -> Iterator[Running]:
     """Be a call of a run for the time of a block.
 
     Args:
         run: The run.
         home: Its folder, if it has one.
         part: Which part of it this is; empty: the run itself.
+        execution: The word of the run's execution that it belongs to; empty: it has a new one.
     """
-    one = Running(run, home, part)
+    one = Running(run, home, part, execution)
     with _lock:
         _all.add(one)
         _listen()

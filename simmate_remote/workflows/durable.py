@@ -29,7 +29,7 @@ def execute(folder: RunFolder, spec: Spec) -> Ending:
     shutil.rmtree(inputs, ignore_errors=True)  # of an attempt that was killed
     with current.running(spec.id, folder) as one:
         try:
-            result = perform(call, inputs)
+            result = perform(call, one, inputs)
             data = pickled_result(result)
             # Nothing is eight times as long pickled as its text is: numpy's numbers come next to that.
             small = plain(result) if len(data) <= 8 * PLAIN else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-import asyncio
 import time
 from collections.abc import Generator
 from dataclasses import replace
@@ -12,6 +11,7 @@ from typing import Any, Generic, Literal, TypeVar, cast
 from distributed import Client, Future, wait
 
 from simmate_remote.runs.recording import Recorded
+from simmate_remote.workflows.awaiting import wait_beside
 from simmate_remote.workflows.current import cancel_here, printed_here
 from simmate_remote.workflows.failures import run_cancelled, scheduler_gone
 from simmate_remote.workflows.outcome import RunOutcome, read_outcome
@@ -100,7 +100,7 @@ class Handle(abc.ABC, Generic[R]):
         return self.status in ("finished", "failed", "cancelled")
 
     def __await__(self) -> Generator[Any, None, R]:
-        return asyncio.to_thread(self.result).__await__()
+        return wait_beside(self.result, f"await {self.name}").__await__()
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.status}>"

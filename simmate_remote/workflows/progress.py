@@ -30,13 +30,14 @@ class Reporter:
         key: Its own name; the same as ``run`` if it is that run.
         label: What a person calls it, such as ``energy 3``; empty for the run.
         name: The same for all that are alike, such as ``energy``.
+        execution: The word of the run's execution that it belongs to.
     """
 
-    def __init__(self, run: str, key: str, label: str = "", name: str = "") -> None:
+    def __init__(self, run: str, key: str, label: str = "", name: str = "", execution: str = "") -> None:
         self.run = run
         self.key = key
         self.label = label
-        self._whose = {"run": run, "key": key, "label": label, "name": name}
+        self._whose = {"run": run, "key": key, "label": label, "name": name, "execution": execution}
         self._began = time.monotonic()
         self._last = 0.0
         self._told: dict[str, Any] = {}
@@ -69,10 +70,15 @@ class Reporter:
         about: dict[str, Any] = {"done": float(done), "total": float(total), "text": str(text)[:TEXT_LIMIT]}
         self.report(at_once=0 < total <= done and not was_complete, **about)
 
+    def begin(self) -> None:
+        """Tell that it begins; what it tells next travels, however soon."""
+        self.report(at_once=True, state="running")
+        self._last = 0.0
+
     @contextmanager
     def from_beginning_to_end(self) -> Iterator[None]:
         """Tell that a part of a run begins, and how it ends."""
-        self.report(at_once=True, state="running")
+        self.begin()
         try:
             yield
         except BaseException as error:
@@ -121,6 +127,8 @@ def reporting(reporter: Reporter) -> Iterator[None]:
             with reporter.from_beginning_to_end():
                 yield
         else:
+            # What an execution before this one has told counts no longer, whether or not this one tells more.
+            reporter.begin()
             yield
     finally:
         _reporter.reset(token)

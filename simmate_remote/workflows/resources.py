@@ -113,10 +113,10 @@ def _parts(target: Target, sets: Sequence[dict[str, Any]]) -> list[Prepared]:
         return [prepare(target, parameters) for parameters in sets]
     before = f"{reporter.label}/" if reporter.label else ""
     prepared = [
-        prepare(target, parameters, run=one.run, home=one.home, label=f"{before}{target.name} {one.count(target.name)}")
+        prepare(target, parameters, part_of=one, label=f"{before}{target.name} {one.count(target.name)}")
         for parameters in sets
     ]
-    send({"run": one.run, "added": {target.name: len(sets)}})
+    send({"run": one.run, "execution": one.execution, "added": {target.name: len(sets)}})
     return prepared
 
 

@@ -14,10 +14,10 @@ import dask
 from distributed import Client, Future
 
 from simmate_remote.errors import WorkflowError
-from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.workflows.agreement import check_agreement
 from simmate_remote.workflows.bundle import Bundle, bundle
 from simmate_remote.workflows.call import Call, execute
+from simmate_remote.workflows.current import Running
 from simmate_remote.workflows.files import pack_files
 from simmate_remote.workflows.own_code import InstalledCode, needed_code
 from simmate_remote.workflows.pickling import dump
@@ -89,8 +89,7 @@ def prepare(
     parameters: Mapping[str, Any],
     *,
     here: bool = False,
-    run: str | None = None,
-    home: RunFolder | None = None,
+    part_of: Running | None = None,
     label: str = "",
 ) -> Prepared:
     """Pack a function's parameters, its files and the user's own code.
@@ -99,8 +98,7 @@ def prepare(
         target: The function.
         parameters: By name.
         here: Whether it runs in this process, where the code is already.
-        run: The run that it is a part of, and that has brought its code; None: it is one by itself.
-        home: The folder of that run, if it has one.
+        part_of: What starts it as a part of a run, which has brought its code; None: it is a run by itself.
         label: What a person calls it, if it is a part of a run.
 
     Raises:
@@ -117,12 +115,12 @@ def prepare(
             meanwhile="nothing was run",
         ) from error
     there = shipped_module(target.module)
-    code, installed = (None, None) if here or there or run else _code(target.module)
+    code, installed = (None, None) if here or there or part_of else _code(target.module)
     digest, names, module = there or (code.digest if code else "", code.names if code else (), target.module)
     key = f"{target.name}-{uuid.uuid4().hex}"
     call = Call(
         key=key,
-        run=run or key,
+        run=part_of.run if part_of else key,
         module=module,
         attribute=target.attribute,
         parameters=arguments,
@@ -130,7 +128,8 @@ def prepare(
         names=names,
         label=label,
         name=target.name,
-        home=str(home.path) if home is not None else "",
+        home=str(part_of.home.path) if part_of and part_of.home else "",
+        execution=part_of.execution if part_of else "",
     )
     return Prepared(call, code, installed)
 

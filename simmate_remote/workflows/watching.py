@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from distributed import Client
 
+from simmate_remote.runs.host.executions import Executions
 from simmate_remote.workflows.listening import Event, listen, stop_listening
 from simmate_remote.workflows.progress import TOPIC
 from simmate_remote.workflows.run_tasks import RunTasks, TaskReport
@@ -60,6 +61,7 @@ class Watch:
         self.news = threading.Event()
         self._latest = {key: Update() for key in keys}
         self._parts = {key: parts.get(key) or RunTasks() for key in self._latest}
+        self._executions = {key: Executions() for key in self._latest}
         self._unfinished = set(self._latest)
         self._listening = False
         self._early: list[Event] | None = None
@@ -144,6 +146,11 @@ class Watch:
 
     def _take_report(self, about: dict[str, Any]) -> None:
         run, key = about["run"], about.get("key", "")
+        if run in self._executions:
+            if self._executions[run].is_over(about):
+                return
+            if self._executions[run].begins(about):
+                self._parts[run].begin_again()
         if key != run and run in self._parts:
             self._parts[run].take(about)
         if key in self._latest:

@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from simmate_remote.errors import RunCancelledError, WorkflowError
 from simmate_remote.workflows import call as call_module
 from simmate_remote.workflows import listening, task, workflow
 from simmate_remote.workflows.progress import TOPIC
+from simmate_remote.workflows.run_tasks import Counts
 from simmate_remote.workflows.running import run_target
 from simmate_remote.workflows.target import load_target
 from simmate_remote.workflows.workflow import workflows_of
@@ -36,7 +38,10 @@ PACKAGE = {
             value: float
         """,
     "work.py": """
+        import os
+        import signal
         import threading
+        import time
         from pathlib import Path
 
         from simmate_remote.workflows import gather, report_progress, task, workflow
@@ -95,12 +100,34 @@ PACKAGE = {
             stopped = one.cancelled.wait(30)
             Path(folder, "stopped" if stopped else "not stopped").touch()
 
+        @task
+        def holds(go: str, begun: str):
+            Path(begun).write_text(str(os.getpid()))
+            while not Path(go).exists():
+                time.sleep(0.01)
+
+        @workflow
+        def dies_once(folder: str):
+            place = Path(folder)
+            for number in range(9 if not (place / "died").exists() else 0):
+                begun = place / f"begun-{number}"
+                holds.submit(str(place / "go-1"), str(begun))
+                while not begun.exists() or not begun.read_text():
+                    time.sleep(0.01)
+                if begun.read_text() != str(os.getpid()):  # it is at work on the other worker, which lives on
+                    (place / "died").touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+            (place / "again").touch()
+            while not (place / "go-2").exists():
+                time.sleep(0.01)
+            return gather([square.submit(3)])[0].value
+
         @workflow
         def large(size: int) -> bytes:
             return bytes(size)
         """,
 }
-NAMES = ["fails_at", "large", "later", "mapped", "squares", "twice-over", "waits"]
+NAMES = ["dies_once", "fails_at", "large", "later", "mapped", "squares", "twice-over", "waits"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -243,6 +270,25 @@ def test_what_comes_later_than_the_answer_that_has_it_already_counts_once(
     assert handle.tasks.counts() == counts
     assert {name: each.started for name, each in counts.items()} == {"squares": 2, "square": 7}
     other.cancel()
+    del listening._subscriptions[remote]  # it passes on to the list above, and the next test makes another
+
+
+def test_what_the_tasks_of_a_dead_attempt_tell_does_not_count(work: Any, remote: Client, tmp_path: Path) -> None:
+    handle = work.dies_once.submit(on=remote, folder=str(tmp_path))
+    tasks = handle.tasks
+    wait_until((tmp_path / "again").exists, 30, "its worker has died, and it has begun again")
+    wait_until(lambda: tasks.counts() == {}, 20, "nothing of the dead attempt is shown")
+    (tmp_path / "go-1").touch()
+    wait_until(lambda: has_ended(remote, handle.future.key, "holds"), 20, "a task of the dead attempt has told its end")
+    (tmp_path / "go-2").touch()
+    assert handle.result(30) == 9
+    assert tasks.counts() == {"square": Counts(started=1, finished=1)}
+
+
+def has_ended(client: Client, run: str, name: str) -> bool:
+    """Say whether the scheduler has heard of the end of a task of a name."""
+    told = [[about.get(each) for each in ("run", "name", "state")] for _, about in client.get_events(TOPIC)]
+    return [run, name, "finished"] in told
 
 
 def test_who_begins_to_listen_late_hears_what_was_told(work: Any, remote: Client, tmp_path: Path) -> None:
@@ -275,6 +321,24 @@ async def test_handles_can_be_awaited(work: Any, remote: Client) -> None:
 
 async def awaited(handle: Any) -> Any:
     return await handle
+
+
+def test_an_event_loop_ends_while_many_runs_go_on(work: Any, remote: Client, tmp_path: Path) -> None:
+    handles = work.waits.map([{"folder": str(tmp_path)}] * 40, on=remote)
+
+    async def give_up() -> int:
+        for handle in handles:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(awaited(handle), 0.01)
+        return await asyncio.to_thread(abs, -1)
+
+    began = time.monotonic()
+    assert asyncio.run(give_up()) == 1
+    # The runs wait for 30 s, unless they are cancelled.
+    assert time.monotonic() - began < 20
+    assert not any(handle.done() for handle in handles)
+    for handle in handles:
+        handle.cancel()
 
 
 def test_what_cannot_be_a_workflow_or_a_task() -> None:

@@ -40,8 +40,8 @@ class Desk:
         self.news.begun(self.run)
 
     def report(self, **about: Any) -> None:
-        self.run.report({"run": "run-1", **about})
-        self.news.report("run-1", {"run": "run-1", **about})
+        if self.run.report({"run": "run-1", **about}):
+            self.news.report("run-1", {"run": "run-1", **about})
 
 
 async def test_what_is_reported_while_somebody_begins_to_listen_is_told_once(tmp_path: Path) -> None:
@@ -77,3 +77,19 @@ async def test_who_is_slow_hears_nothing_of_an_attempt_that_is_over(tmp_path: Pa
     assert [each["status"]["attempt"] for each in told if "status" in each] == [2]
     reports = [each["report"] for each in told if "report" in each]
     assert [each.get("added") or each["key"] for each in reports] == [{"energy": 2}, "energy-2"]
+
+
+async def test_what_tasks_of_a_dead_attempt_report_is_not_told(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    desk.begin(1)
+    desk.report(execution="first", added={"energy": 1})
+    desk.begin(2)
+    with desk.news.feed(["run-1"]) as feed:
+        desk.report(execution="first", key="energy-1", name="energy", state="finished")
+        desk.report(execution="second", added={"energy": 1})
+        desk.report(execution="first", key="energy-1", name="energy", state="finished")
+        desk.report(execution="second", key="energy-2", name="energy", state="running")
+        items = feed.items()
+        told = [(await asyncio.wait_for(anext(items), LIMIT))["report"] for _ in range(2)]
+    assert [each.get("added") or each["key"] for each in told] == [{"energy": 1}, "energy-2"]
+    assert [each.get("added") or each["key"] for each in desk.run.story()] == [{"energy": 1}, "energy-2"]

@@ -256,11 +256,11 @@ class Desk:
         live = self.live.get(str(about.get("run")))
         if live is None:
             return
-        live.report(about)
         for one in about.get("corrected") or ():
             line = {name: one.get(name) for name in ("handler", "seen", "done")}
             self.scribe.tell(live.id, "corrected", attempt=live.attempt, task=about.get("label", ""), **line)
-        self.news.report(live.id, about)
+        if live.report(about):
+            self.news.report(live.id, about)
 
     def worker_lost(self, address: str) -> None:
         """Learn that a worker is gone."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from simmate_remote.runs.host.executions import Executions
 from simmate_remote.runs.host.folder import RunFolder
 from simmate_remote.runs.host.spec import Spec
 
@@ -36,6 +37,7 @@ class Live:
         progress: What its function has last reported.
         reports: What its tasks have last reported, by their keys.
         added: How many tasks of each name it has submitted.
+        executions: Whose reports still count.
     """
 
     folder: RunFolder
@@ -54,6 +56,7 @@ class Live:
     progress: dict[str, Any] = field(default_factory=dict)
     reports: dict[str, dict[str, Any]] = field(default_factory=dict)
     added: dict[str, int] = field(default_factory=dict)
+    executions: Executions = field(default_factory=Executions)
 
     @classmethod
     def of(cls, folder: RunFolder, spec: Spec, round_: int = 0) -> Live:
@@ -84,9 +87,13 @@ class Live:
         self.state, self.attempt, self.began = "running", about["attempt"], about["began"]
         self.worker, self.address = about["name"], about["worker"]
         self.progress, self.reports, self.added = {}, {}, {}
+        self.executions.end_latest()
 
-    def report(self, about: dict[str, Any]) -> None:
-        """Keep what it, or a task of it, has reported."""
+    def report(self, about: dict[str, Any]) -> bool:
+        """Keep what it, or a task of it, has reported; give whether that counts."""
+        if self.executions.is_over(about):
+            return False
+        self.executions.begins(about)
         if "added" in about:
             for name, count in about["added"].items():
                 self.added[name] = self.added.get(name, 0) + count
@@ -96,6 +103,7 @@ class Live:
             self.reports[str(about.get("key"))] = about
             if len(self.reports) > REPORTS_KEPT:
                 del self.reports[next(iter(self.reports))]
+        return True
 
     def story(self) -> Iterable[dict[str, Any]]:
         """Yield what has been reported so far, as far as it is still true."""

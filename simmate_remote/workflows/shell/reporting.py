@@ -28,7 +28,7 @@ def reported(name: str, run: Running) -> Iterator[Tell | None]:
         yield _Stages(call)
     else:
         number = run.count(name)
-        reporter = Reporter(call.run, f"{call.run}/{name}-{number}", f"{name} {number}", name)
+        reporter = Reporter(call.run, f"{call.run}/{name}-{number}", f"{name} {number}", name, run.execution)
         with reporter.from_beginning_to_end():
             yield _Stages(reporter)
 
