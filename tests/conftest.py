@@ -43,6 +43,12 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Leave what takes long over the lab, and is tested over the embedded host too, to CI."""
+    if item.get_closest_marker("slow_in_the_lab") and item.get_closest_marker("lab"):
+        item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(autouse=True)
 def user_folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Give every test a user who has no files, no inventory and no SSH agent; the folders are below what it gives."""

@@ -72,6 +72,7 @@ def work(tmp_path: Path) -> Callable[[str], str]:
     return lambda function: f"{tmp_path / 'work.py'}:{function}"
 
 
+@pytest.mark.slow_in_the_lab
 def test_from_connect_to_disconnect(box: Box, terminal: Terminal) -> None:
     terminal("status")
     assert "Nothing is connected" in terminal.err
@@ -142,6 +143,7 @@ def test_what_is_here_and_not_there_is_a_matter_of_setup(terminal: Terminal, wor
     assert [remedy["command"] for remedy in failure["remedies"]] == ["simmate-remote setup lab-box"]
 
 
+@pytest.mark.slow_in_the_lab
 def test_run_connects_by_itself_and_leaves_nothing(box: Box, terminal: Terminal) -> None:
     assert float(terminal("run", PI, "samples=10000", "--on", "lab-box")) == pytest.approx(3.14, abs=0.1)
     assert "lab-box was not connected" in terminal.err
@@ -149,6 +151,7 @@ def test_run_connects_by_itself_and_leaves_nothing(box: Box, terminal: Terminal)
     assert terminal.json("status") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("box", "connected"),
     [("embedded", True), ("embedded", False), pytest.param("lab", False, marks=pytest.mark.lab)],

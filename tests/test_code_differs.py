@@ -76,6 +76,7 @@ def there(box: Box, tmp_path: Path) -> Iterator[Client]:
     box.run(f"rm -r {environment}")
 
 
+@pytest.mark.slow_in_the_lab
 def test_installed_code_that_differs(installed: Path, there: Client, tmp_path: Path) -> None:
     answer = load_target("flowkit:answer")
     for _ in range(2):

@@ -122,6 +122,7 @@ def test_coming_back_to_a_session_that_lived(user: User) -> None:
     user("runs", "cancel", run)
 
 
+@pytest.mark.slow
 def test_coming_back_with_another_session(user: User) -> None:
     user("run", "work.py:wait", "--on", "lab-box", "--detach")
     folder = user.began()

@@ -91,6 +91,7 @@ def test_a_backup_does_not_replace_the_users_own_tables_unasked(
     assert count(engine, "energies") == 1
 
 
+@pytest.mark.slow
 def test_a_backup_goes_into_a_database_that_has_nothing_yet_whatever_a_person_has_set_for_psql(
     engine: sqlalchemy.Engine, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -106,6 +107,7 @@ def test_a_backup_goes_into_a_database_that_has_nothing_yet_whatever_a_person_ha
     assert count(engine, "energies") == 1
 
 
+@pytest.mark.slow
 def test_a_large_backup_is_not_held_in_memory_and_one_cut_short_changes_nothing(
     engine: sqlalchemy.Engine, place: Place, tmp_path: Path
 ) -> None:

@@ -67,6 +67,7 @@ def table() -> None:
     database.engine.dispose()
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_worker_writes_rows_through_outages_and_restarts(box: Box, table: None, user_folders: Path) -> None:
     place = place_in(user_folders / "data")
     os.kill(supervisor_of(place) or 0, signal.SIGTERM)
@@ -118,6 +119,7 @@ def numbers() -> list[int]:
         return [row[0] for row in rows.execute(text("SELECT number FROM seen ORDER BY number"))]
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_worker_restarted_while_nobody_is_connected_waits_for_the_database(
     box: Box, table: None, user_folders: Path
 ) -> None:

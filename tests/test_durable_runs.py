@@ -44,6 +44,7 @@ def programs(code: Any) -> Any:
     return importlib.import_module("durable_programs")
 
 
+@pytest.mark.slow_in_the_lab
 def test_runs_and_what_their_handles_know(box: Box, code: Any, tmp_path: Path) -> None:
     host = host_of(box)
     with desk_of(host) as desk:
@@ -69,6 +70,7 @@ def test_runs_and_what_their_handles_know(box: Box, code: Any, tmp_path: Path) -
     wait_until(lambda: not box.processes(), 20, "everything on the host ended, since nothing was unfinished")
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_sent_is_named_and_the_current_folder_is_the_home(box: Box, code: Any) -> None:
     with desk_of(host_of(box)) as desk:
         with pytest.raises(WorkflowError, match=r"cannot be sent: result\['locks'\]\[0\] is a _thread.lock"):
@@ -77,6 +79,7 @@ def test_a_result_that_cannot_be_sent_is_named_and_the_current_folder_is_the_hom
         assert here == home == box.run("echo $HOME").stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_result_that_cannot_be_understood_here_is_kept_and_named(
     box: Box, code: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,12 +143,14 @@ def test_an_end_of_everything_costs_one_attempt(box: Box, code: Any) -> None:
     end_session(host)
 
 
+@pytest.mark.slow_in_the_lab
 def test_workers_that_die_are_attempts(box: Box, code: Any) -> None:
     with desk_of(host_of(box)) as desk:
         outcome = code.die_first.submit(on=desk, times=2).outcome(DEATHS_LIMIT)
         assert (outcome.result, outcome.attempts) == (3, 3)
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_run_whose_worker_is_killed_twice_is_begun_again_twice(box: Box, code: Any) -> None:
     with desk_of(host_of(box)) as desk:
         handle = code.wait.submit(on=desk)
@@ -177,6 +182,7 @@ def test_corrections_are_told_in_the_journal_once_each(box: Box, programs: Any) 
         assert [(line["seen"], line["done"]) for line in corrected] == [(["not converged"], ["one step more"])] * 2
 
 
+@pytest.mark.slow_in_the_lab
 def test_what_waits_while_the_link_is_down_comes_when_it_is_back(box: Box, code: Any) -> None:
     with desk_of(host_of(box)) as desk:
         handle = code.wait.submit(on=desk)

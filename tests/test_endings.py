@@ -65,6 +65,7 @@ def run_user(host: Host, ending: str) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.slow_in_the_lab
 @pytest.mark.parametrize(
     ("box", "ending", "number"),
     [
@@ -86,6 +87,7 @@ def test_everything_ends_with_the_process_that_made_it(box: Box, ending: str, nu
     wait_until(nothing_left_here, 10, "the session here ended")
 
 
+@pytest.mark.slow_in_the_lab
 def test_the_death_of_the_session_is_told_at_once_and_its_maker_clears_up(box: Box) -> None:
     host = host_of(box)
     with RemoteCluster(host) as cluster, Client(cluster) as client:
@@ -100,6 +102,7 @@ def test_the_death_of_the_session_is_told_at_once_and_its_maker_clears_up(box: B
     wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
 
 
+@pytest.mark.slow_in_the_lab
 def test_an_exception_in_the_block_ends_everything(box: Box) -> None:
     with (  # noqa: PT012
         pytest.raises(InterruptedError),
@@ -135,6 +138,7 @@ def processor_times(box: Box, what: str) -> dict[int, float]:
     return {pid: (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK") for pid, words in fields.items()}
 
 
+@pytest.mark.slow_in_the_lab
 @pytest.mark.parametrize("what", ["scheduler", "nursery", "fork server", "guardian"])
 def test_the_death_of_a_process_there_is_told_at_once_to_whoever_waits(box: Box, what: str) -> None:
     error: type[Exception] = KeeperGoneError if what == "guardian" else SchedulerError
@@ -149,6 +153,7 @@ def test_the_death_of_a_process_there_is_told_at_once_to_whoever_waits(box: Box,
     wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
 
 
+@pytest.mark.slow_in_the_lab
 @pytest.mark.parametrize("what", ["scheduler", "nursery", "fork server"])
 def test_connect_starts_afresh_what_died_while_nobody_was_there(box: Box, what: str) -> None:
     host = host_of(box)
@@ -173,6 +178,7 @@ def victim(box: Box, what: str) -> int:
     return int(box.run(f"ps -o ppid= -p {pid_there(host_of(box), 'scheduler')}").stdout)
 
 
+@pytest.mark.slow_in_the_lab
 def test_connect_finds_what_a_killed_session_left_and_its_workers_go_on(box: Box) -> None:
     host = host_of(box)
     marker = f"/tmp/simmate-remote-test-{os.getpid()}-{box.name}"
@@ -210,6 +216,7 @@ def spawn_orphan() -> int:
     return subprocess.Popen(["setsid", "sleep", "1000"], stdin=subprocess.DEVNULL).pid
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_program_that_a_task_left_behind_ends_too(box: Box) -> None:
     with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
         assert client.submit(spawn_orphan).result(timeout=30) > 0
@@ -240,6 +247,7 @@ def test_a_nanny_that_dies_is_replaced(box: Box) -> None:
         assert client.submit(abs, -2).result(timeout=30) == 2
 
 
+@pytest.mark.slow_in_the_lab
 def test_what_was_meant_to_last_is_not_ended_by_a_cluster_that_finds_it(box: Box) -> None:
     host = host_of(box)
     with connect(host) as lab:
@@ -255,6 +263,7 @@ def test_what_was_meant_to_last_is_not_ended_by_a_cluster_that_finds_it(box: Box
     end_session(host)
 
 
+@pytest.mark.slow_in_the_lab
 def test_nothing_is_written_outside_of_our_folder(box: Box) -> None:
     before = set(box.run("ls -A ~").stdout.split())
     with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:

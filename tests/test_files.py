@@ -83,6 +83,7 @@ async def test_a_tree_goes_there_and_back_without_a_session(box: Box, tree: Path
     assert not box.run("ls -d ~/simmate-remote").stdout
 
 
+@pytest.mark.slow_in_the_lab
 async def test_a_tree_goes_there_and_back_through_a_session(box: Box, tree: Path, tmp_path: Path) -> None:
     host = host_of(box, workers={"count": 1})
     async with session_at(host):
@@ -90,6 +91,7 @@ async def test_a_tree_goes_there_and_back_through_a_session(box: Box, tree: Path
         assert box.logins() == 1
 
 
+@pytest.mark.slow_in_the_lab
 @pytest.mark.parametrize("connected", [False, True], ids=["login", "session"])
 async def test_the_ssh_program_carries_files_too(box: Box, tree: Path, tmp_path: Path, connected: bool) -> None:
     host = host_of(box, link="openssh", workers={"count": 1})
@@ -299,6 +301,7 @@ def test_the_commands_say_what_they_did(commands: Any, box: Box, tree: Path, tmp
     box.run("rm -rf ~/here")
 
 
+@pytest.mark.slow_in_the_lab
 def test_ctrl_c_says_that_it_can_be_gone_on_with(commands: Any, box: Box, tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(bytes(400_000_000))
     with subprocess.Popen([*COMMAND, "push", "lab-box", "large"], stderr=subprocess.PIPE, text=True) as process:

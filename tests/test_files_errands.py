@@ -100,6 +100,7 @@ async def test_a_session_needs_no_login_for_it_and_ends_it_with_the_connection(s
     assert box.logins() == 1
 
 
+@pytest.mark.slow_in_the_lab
 async def test_a_session_runs_nothing_that_is_not_ours_to_run_there(session: Host, box: Box) -> None:
     for module in ("this", "simmate_remote.version", "simmate_remote_other.host.module"):
         async with errand(session, module, Listener) as (_, listener), asyncio.timeout(LIMIT):
@@ -108,6 +109,7 @@ async def test_a_session_runs_nothing_that_is_not_ours_to_run_there(session: Hos
         assert not [argv for _, argv in box.processes() if module in argv]
 
 
+@pytest.mark.slow_in_the_lab
 async def test_its_socket_is_its_user_s_alone_and_goes_with_the_session(box: Box) -> None:
     host = host_of(box, workers={"count": 1})
     client = await join(host, lasting=True)

@@ -139,6 +139,7 @@ def test_a_session_that_does_not_answer_is_killed(
     end_session(host)
 
 
+@pytest.mark.slow
 @on_embedded
 def test_work_that_only_a_program_here_wanted_is_dropped_when_the_session_is_left(box: Box, host: Host) -> None:
     async def work_there() -> tuple[int, int]:

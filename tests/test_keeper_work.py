@@ -30,6 +30,7 @@ def write_when_told(name: str) -> None:
     Path(name).write_text("done")
 
 
+@pytest.mark.slow_in_the_lab
 def test_unfinished_work_holds_the_lease_and_its_end_lets_go(box: Box) -> None:
     host = host_of(box, lease=Duration(2))
     told = f"/tmp/simmate-remote-told-{os.getpid()}-{box.name}"
@@ -121,6 +122,7 @@ def another_machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow_in_the_lab
 def test_who_waits_for_work_hears_that_somebody_ended_everything(
     box: Box, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:

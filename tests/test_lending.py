@@ -64,6 +64,7 @@ def lend(host: Host, target: str, path: str) -> str:
     return asyncio.run(call())
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_process_there_talks_to_a_socket_here_also_after_the_link_was_cut(box: Box, shouting: str) -> None:
     host = host_of(box, workers={"count": 1})
     with connect(host) as lab:

@@ -83,6 +83,7 @@ def test_servers_that_forbid_forwarding_and_further_sessions(lab: Lab, settings:
         compute_on(AccountBox(lab, lab.accounts["researcher"]))
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 @pytest.mark.parametrize("offset", [HOUR, -HOUR])
 def test_a_clock_that_is_an_hour_wrong(lab: Lab, offset: int) -> None:

@@ -49,6 +49,7 @@ def slowly(number: int, seconds: float) -> int:
     return number * number
 
 
+@pytest.mark.slow_in_the_lab
 def test_work_goes_on_through_every_cut_of_the_link(box: Box) -> None:
     host = host_of(box)
     notices: list[str] = []
@@ -71,6 +72,7 @@ def test_work_goes_on_through_every_cut_of_the_link(box: Box) -> None:
     assert [notice.split(": ")[1].split(" ")[0] for notice in notices] == ["since", "connected"] * 3
 
 
+@pytest.mark.slow
 @pytest.mark.lab
 def test_a_silent_outage_is_noticed_and_survived(lab: Lab, lab_box: Box) -> None:
     host = host_of(lab_box)
@@ -173,6 +175,7 @@ async def let_go(host: Host) -> None:
     await session.wait_closed()
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_session_that_stood_still_goes_on_where_it_was(box: Box) -> None:
     host = host_of(box)
     with RemoteCluster(host) as cluster, Client(cluster) as client:
@@ -189,6 +192,7 @@ def test_a_session_that_stood_still_goes_on_where_it_was(box: Box) -> None:
         assert client.gather(futures) == [number * number for number in range(10)]
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_second_machine_leaves_the_streams_of_the_first_alone(
     box: Box, user_folders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

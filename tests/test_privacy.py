@@ -114,6 +114,7 @@ def read_proc_here(name: str) -> str:
     return "\n".join(found)
 
 
+@pytest.mark.slow_in_the_lab
 def test_no_secret_is_in_sight_on_either_side_not_even_after_an_outage(box: Box, user_folders: Path) -> None:
     environment = {"LICENCE": "mine-and-nobody-elses"}
     with computing(box, workers={"environment": environment}) as cluster:
@@ -291,6 +292,7 @@ def test_a_neighbour_on_the_host_gets_nothing(lab: Lab) -> None:
             assert got["carrier"].startswith("\x02"), "its own user is welcome"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.getuid() != 0, reason="needs root, to become another user: sudo make test")
 def test_another_user_of_this_machine_gets_nothing(open_folders: Path) -> None:
     with EmbeddedHost() as host, computing(EmbeddedBox(host)) as cluster:

@@ -244,6 +244,7 @@ async def connect_over_a_line_that_breaks(box: Box, folder: Path, limit: int, *,
         return type(caught.value).__name__
 
 
+@pytest.mark.slow_in_the_lab
 async def test_a_line_that_breaks_while_connecting(box: Box, tmp_path: Path) -> None:
     begin = time.monotonic()
     silent = box.name == "lab"  # the one kind of break with the one kind of host, and so both with both parts

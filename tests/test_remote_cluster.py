@@ -45,6 +45,7 @@ def test_it_is_a_dask_cluster_over_exactly_one_login(box: Box) -> None:
     assert box.logins() == 1
 
 
+@pytest.mark.slow_in_the_lab
 def test_it_scales_up_and_down_and_adapts(box: Box) -> None:
     with RemoteCluster(host_of(box, workers={"count": 1})) as cluster, Client(cluster) as client:
         client.wait_for_workers(1, timeout=30)
@@ -195,6 +196,7 @@ def test_a_connection_outlives_its_maker_and_is_joined_again(box: Box) -> None:
     assert box.logins() == 1
 
 
+@pytest.mark.slow_in_the_lab
 def test_the_dashboard_is_served_here_behind_a_token(box: Box) -> None:
     with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
         client.wait_for_workers(2, timeout=30)

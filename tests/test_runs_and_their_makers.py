@@ -38,6 +38,7 @@ print(handle.id, handle.folder, flush=True)
 """
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_run_goes_on_when_its_program_has_ended(box: Box, code: Any, tmp_path: Path) -> None:
     host = read_host(box.inventory(tmp_path / "hosts"))
     done = subprocess.run(
@@ -178,6 +179,7 @@ print(handle.id)
 """
 
 
+@pytest.mark.slow
 @embedded
 @pytest.mark.parametrize("workflow", ["double", "wait"])
 def test_what_a_cluster_was_made_for_ends_with_it_unless_a_run_is_unfinished(

@@ -81,6 +81,7 @@ def test_parameters_of_any_size_can_be_changed(user: Typist) -> None:
     assert large["result"] == [200, "large.dat", 3_000_000]
 
 
+@pytest.mark.slow
 def test_a_name_that_the_workflow_does_not_take_is_refused_here(user: Typist) -> None:
     (user.folder / "small.dat").touch()
     user("run", "work.py:measure", "name=a", "file=small.dat", "--on", "lab-box", code=1)
@@ -91,6 +92,7 @@ def test_a_name_that_the_workflow_does_not_take_is_refused_here(user: Typist) ->
     assert [run["id"] for run in user.runs()] == [failed["id"]]
 
 
+@pytest.mark.slow
 def test_what_code_of_the_users_own_prints_is_not_in_the_document(
     user: Typist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +111,7 @@ def test_what_code_of_the_users_own_prints_is_not_in_the_document(
     assert user.until(lambda runs: runs[0]["state"] == "finished")["id"] == again["id"]
 
 
+@pytest.mark.slow
 def test_blobs_that_are_gone_are_said_to_be(user: Typist) -> None:
     (user.folder / "large.dat").write_bytes(b"0" * 1_000_000)
     user("run", "work.py:measure", "name=a", "file=large.dat", "--on", "lab-box", code=1)

@@ -112,6 +112,7 @@ def waits_for_space(user: User, run: str) -> bool:
     return "waits for space" in status.get("text", "")
 
 
+@pytest.mark.slow
 def test_what_is_new_is_refused_and_nothing_of_it_is_taken(user: User) -> None:
     first = submit(user, "work.py:add", "a=1")
     user.until(lambda runs: runs[0]["state"] == "finished")

@@ -43,6 +43,7 @@ def user(box: Box, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         yield user
 
 
+@pytest.mark.slow_in_the_lab
 def test_rows_come_by_themselves_and_coming_back_tells_of_them(user: User) -> None:
     user("run", "work.py:add", "a=1", "--on", "lab-box", "--detach")
     user("run", "work.py:add", "a=-1", "--on", "lab-box", "--detach")
@@ -110,6 +111,7 @@ def test_many_runs_are_acted_on_by_what_they_have_in_common(user: User) -> None:
     assert "no such run to restart" in user.told
 
 
+@pytest.mark.slow
 def test_a_cancel_while_nothing_is_connected_is_delivered_later(user: User) -> None:
     run = user("run", "work.py:wait", "name=x", "--on", "lab-box", "--detach").split()[0]
     user.until(lambda runs: runs[0]["state"] == "running")

@@ -60,6 +60,7 @@ def test_the_socket_of_a_session_that_is_about_to_listen_is_not_taken_for_a_dead
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_session_whose_sockets_were_removed_ends_as_any_other(box: Box) -> None:
     host = host_of(box)
 

@@ -56,6 +56,7 @@ async def test_a_bare_host_is_compared_without_fetching_anything(box: Box, here:
     assert "none-such is missing there and 9.9 here" in compared.difference
 
 
+@pytest.mark.slow_in_the_lab
 async def test_a_bare_host_becomes_ready_and_then_nothing_changes(box: Box, here: Here) -> None:
     steps: list[str] = []
     before = listing(box)
@@ -83,6 +84,7 @@ async def test_a_bare_host_becomes_ready_and_then_nothing_changes(box: Box, here
     assert (await remove(bare(box), QUIET)).removed == []
 
 
+@pytest.mark.slow_in_the_lab
 async def test_what_changed_here_or_there_is_brought_in_line(box: Box, here: Here) -> None:
     first = await bring(box, here)
     here.install("tiny", "1.1")
@@ -105,6 +107,7 @@ async def test_what_changed_here_or_there_is_brought_in_line(box: Box, here: Her
     await remove(bare(box), QUIET)
 
 
+@pytest.mark.slow_in_the_lab
 async def test_what_was_cleared_away_there_comes_again(box: Box, here: Here) -> None:
     """As scratch disks do with files that nobody has read for long."""
     await bring(box, here)
@@ -129,6 +132,7 @@ async def test_the_same_version_with_another_content_is_brought_too(box: Box, he
     await remove(bare(box), QUIET)
 
 
+@pytest.mark.slow_in_the_lab
 async def test_what_runs_keeps_its_environment(box: Box, here: Here) -> None:
     first = await bring(box, here)
     assert first.environment is not None
@@ -169,6 +173,7 @@ async def test_an_environment_that_fails_its_trial_leaves_the_old_one(box: Box, 
     await remove(bare(box), QUIET)
 
 
+@pytest.mark.slow_in_the_lab
 async def test_what_was_cut_off_is_continued_and_the_old_environment_works_meanwhile(box: Box, here: Here) -> None:
     await bring(box, here)
     here.install("large", "1.0", content=b"# " + os.urandom(12_000_000).hex().encode())
@@ -217,6 +222,7 @@ async def test_what_is_not_of_our_making_is_left_alone(box: Box, here: Here) -> 
     box.run("rm -r ~/simmate-remote")
 
 
+@pytest.mark.slow_in_the_lab
 async def test_a_folder_that_is_not_ours_alone_keeps_what_is_not_ours(box: Box, here: Here) -> None:
     """``folder: /scratch/me`` of somebody who keeps programs and environments there."""
     theirs = [

@@ -89,6 +89,7 @@ async def test_a_home_that_is_read_only_and_a_folder_elsewhere(lab: Lab, here: H
     assert lab.files("setup-readonly") == []
 
 
+@pytest.mark.slow
 async def test_a_disk_that_is_full_leaves_the_old_environment(lab: Lab, here: Here) -> None:
     box = AccountBox.of(lab, "setup-full")
     uid = lab.accounts["setup-full"].uid

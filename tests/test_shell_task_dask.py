@@ -45,6 +45,7 @@ def script(folder: str, text: str, value: int = 0) -> str:
     return Script(resources=Resources(shared=True)).run(folder, script=text, value=value)
 
 
+@pytest.mark.slow
 def test_a_task_whose_worker_is_killed_goes_on_at_another_one(client: Client, tmp_path: Path) -> None:
     folder = tmp_path / "a"
     future = client.submit(count, str(folder), 300)

@@ -141,6 +141,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.modules.pop("scfcode", None)
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_task_of_ones_own_runs_on_a_host(code: Path, client: Client, box: Box, place: str) -> None:
     energy = load_target(f"{code}:energy")
     assert run_target(energy, {"folder": f"{place}/a"}, client).get() == -15.5
@@ -167,6 +168,7 @@ def is_there(box: Box, word: str) -> bool:
     return any(word in words for _, words in box.processes())
 
 
+@pytest.mark.slow_in_the_lab
 def test_all_that_can_be_bad_is_told_as_it_is_here(code: Path, client: Client, box: Box, place: str) -> None:
     energy, program = load_target(f"{code}:energy"), load_target(f"{code}:program")
 
@@ -192,6 +194,7 @@ def test_all_that_can_be_bad_is_told_as_it_is_here(code: Path, client: Client, b
     assert run_target(program, {"folder": f"{place}/h", "command": both}, client).get() == [30_000_000] * 2
 
 
+@pytest.mark.slow_in_the_lab
 def test_what_cannot_travel_is_said_before_or_after(code: Path, client: Client) -> None:
     anything = load_target(f"{code}:anything")
     with pytest.raises(WorkflowError, match=r"cannot be sent: value\['one'\]\[0\] is a _thread\.lock"):
@@ -202,6 +205,7 @@ def test_what_cannot_travel_is_said_before_or_after(code: Path, client: Client) 
     assert "return its path" in str(outcome.error)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("box", [pytest.param("lab", marks=pytest.mark.lab)], indirect=True)
 def test_a_gigabyte_on_both_streams_costs_no_memory(code: Path, client: Client, box: Box, place: str) -> None:
     talkative, size = load_target(f"{code}:talkative"), 10**9

@@ -54,6 +54,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow_in_the_lab
 def test_a_script_with_a_workflow(box: Box, tmp_path: Path) -> None:
     box.inventory(tmp_path / "hosts")
     (tmp_path / "script.py").write_text(SCRIPT)

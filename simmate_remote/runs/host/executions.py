@@ -9,9 +9,9 @@ from typing import Any
 class Executions:
     """Tells the reports of a run's latest execution from those of dead ones.
 
-    Each execution, one per attempt, has a word that is in all of its reports and in those of its tasks. Its first report
-    is the run's own, of its beginning, and the scheduler begins a run again only when it knows that the worker is dead.
-    So of two words that which is seen later is that of the later execution.
+    Each execution, one per attempt, has a word that is in all of its reports and in those of its tasks. Its first
+    report is the run's own, of its beginning, and the scheduler begins a run again only when it knows that the worker
+    is dead. So of two words that which is seen later is that of the later execution.
     """
 
     def __init__(self) -> None:
