@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import socket
 import subprocess
 import sys
 import threading
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from simmate_remote.errors import TaskCancelledError, TaskDeclarationError, TaskError, UnsatisfiableError
+from simmate_remote.workflows.shell import slots as slots_module
 from simmate_remote.workflows.shell.capacity import Capacity, capacity
 from simmate_remote.workflows.shell.resources import Resources
 from simmate_remote.workflows.shell.slots import Slots
@@ -164,8 +167,9 @@ def test_waiting_can_be_cancelled(slots: Slots) -> None:
 
 
 def test_what_there_is_not_is_refused_with_the_numbers(slots: Slots) -> None:
-    with pytest.raises(UnsatisfiableError, match="asks for 8 cores, and there are 4"):
+    with pytest.raises(UnsatisfiableError, match="asks for 8 cores, and there are 4") as refused:
         slots.take(Resources(ranks=4, threads=2))
+    assert (refused.value.host, refused.value.meanwhile) == (socket.gethostname(), "its program was not started")
     with pytest.raises(UnsatisfiableError, match="1024 GiB of memory, and there are 0 GiB"):
         slots.take(Resources(memory="1 TiB"))
     slots.check(Resources(cores=64, shared=True))
@@ -196,6 +200,19 @@ def test_a_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     folder.chmod(0o777)
     with pytest.raises(TaskError, match="belongs to this user alone"):
         Slots(folder, HAS).take(Resources())
+
+
+def test_a_line_that_a_stopped_process_holds_is_not_waited_for_for_ever(
+    slots: Slots, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots_module, "_LOCK_LIMIT", 0.2)
+    with slots.take(Resources()), open(tmp_path / "slots" / "mutex") as mutex:
+        fcntl.flock(mutex, fcntl.LOCK_EX)
+        with pytest.raises(TaskError, match=r"have been held for 0\.2 s by a process") as held:
+            slots.take(Resources())
+        fcntl.flock(mutex, fcntl.LOCK_UN)
+    assert held.value.host == socket.gethostname()
+    assert held.value.remedies
 
 
 def test_a_line_that_lost_its_power_is_begun_again(slots: Slots, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import json
 import os
 import secrets
 import select
+import socket
 import stat
 import threading
 import time
@@ -74,7 +75,12 @@ class Slots:
         if wishes.memory_bytes > self._has.memory:
             problems.append(f"{_gib(wishes.memory_bytes)} of memory, and there are {_gib(self._has.memory)}")
         if problems:
-            raise UnsatisfiableError(f"the task asks for {'; for '.join(problems)} on this host")
+            raise UnsatisfiableError(
+                f"the task asks for {'; for '.join(problems)}",
+                host=socket.gethostname(),
+                meanwhile="its program was not started",
+                detail="What a task asks for is in its `resources`; what there is, is what its worker may use.",
+            )
 
     def take(self, wishes: Resources, cancelled: threading.Event | None = None) -> Taken:
         """Wait in line for what a task wants, and give it.
@@ -187,7 +193,8 @@ class Slots:
         except OSError as error:
             if isinstance(error, TaskError):
                 raise
-            raise TaskError(f"the slots in {self._folder} cannot be kept: {error.strerror}") from error
+            what = f"the slots in {self._folder} cannot be kept: {error.strerror}"
+            raise TaskError(what, host=socket.gethostname(), meanwhile="no program was started for it") from error
         finally:
             os.close(mutex)
 
@@ -199,6 +206,7 @@ class Slots:
             if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
                 raise TaskError(
                     f"{self._folder} is not a folder that belongs to this user alone",
+                    host=socket.gethostname(),
                     remedies=(Remedy(f"ls -ld {self._folder}", f"shows whose it is; {VARIABLE} names another"),),
                 ) from None
 
@@ -270,7 +278,14 @@ def _lock(fd: int, folder: Path) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise TaskError(f"the slots in {folder} are held by a process that does not go on") from None
+                raise TaskError(
+                    f"the slots in {folder} have been held for {_LOCK_LIMIT:g} s by a process that does not go on",
+                    host=socket.gethostname(),
+                    meanwhile="no program was started for it; those that run go on",
+                    remedies=(
+                        Remedy("ps x -o pid,stat,args", "shows it there, in state T if somebody has stopped it"),
+                    ),
+                ) from None
             time.sleep(pause)
             pause = min(0.005, pause * 2)
         else:
