@@ -114,6 +114,7 @@ def test_an_exception_in_the_block_ends_everything(box: Box) -> None:
     wait_until(lambda: not box.processes(), 15, "all processes on the host ended")
 
 
+@pytest.mark.slow_in_the_lab
 def test_what_waits_for_a_task_that_hears_nothing_is_idle(box: Box) -> None:
     with RemoteCluster(host_of(box)) as cluster, Client(cluster) as client:
         client.wait_for_workers(2, timeout=30)
