@@ -100,7 +100,12 @@ class Handle(abc.ABC, Generic[R]):
         return self.status in ("finished", "failed", "cancelled")
 
     def __await__(self) -> Generator[Any, None, R]:
-        return wait_beside(self.result, f"await {self.name}").__await__()
+        return self._awaited().__await__()
+
+    async def _awaited(self) -> R:
+        # This thread, in which the loop runs, may be a worker's, and not the one that waits.
+        with place_given_up():
+            return await wait_beside(self.result, f"await {self.name}")
 
     def __repr__(self) -> str:
         return f"<{self.name}: {self.status}>"

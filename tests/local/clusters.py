@@ -13,22 +13,22 @@ from pathlib import Path
 PROGRAM = """
 import sys
 from distributed import LocalCluster
-workers = int(sys.argv[1])
-with LocalCluster(n_workers=workers, threads_per_worker=2, host="127.0.0.1", dashboard_address=":0") as cluster:
+workers, threads = map(int, sys.argv[1:])
+with LocalCluster(workers, threads_per_worker=threads, host="127.0.0.1", dashboard_address=":0") as cluster:
     print(cluster.scheduler_address, flush=True)
     sys.stdin.read()
 """
 
 
 @contextmanager
-def cluster_elsewhere(folder: Path, workers: int = 2) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """Start a cluster of workers with two threads each, in another folder than this process's.
+def cluster_elsewhere(folder: Path, workers: int = 2, threads: int = 2) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """Start a cluster of workers with so many threads each, in another folder than this process's.
 
     Yields:
         The scheduler's address, and the process that started it all.
     """
     process = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(workers)],
+        [sys.executable, "-c", PROGRAM, str(workers), str(threads)],
         cwd=folder,
         env={
             **os.environ,

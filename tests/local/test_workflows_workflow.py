@@ -38,6 +38,7 @@ PACKAGE = {
             value: float
         """,
     "work.py": """
+        import asyncio
         import os
         import signal
         import threading
@@ -69,6 +70,20 @@ PACKAGE = {
             found = gather([square.submit(x, offset=offset) for x in range(n)])
             assert all(type(one) is Energy for one in found)
             return sum(one.value for one in found)
+
+        @task
+        def lasts(seconds: float) -> float:
+            time.sleep(seconds)
+            return seconds
+
+        async def seconds_of(handle):
+            return await handle
+
+        @workflow
+        async def waits_for_many() -> list[float]:
+            # The first of those who wait has its answer long before the last.
+            found = lasts.map([0, 0.1, 0.1])
+            return await asyncio.gather(*map(seconds_of, found))
 
         @workflow(name="twice-over", version="7")
         class Twice:
@@ -127,7 +142,7 @@ PACKAGE = {
             return bytes(size)
         """,
 }
-NAMES = ["dies_once", "fails_at", "large", "later", "mapped", "squares", "twice-over", "waits"]
+NAMES = ["dies_once", "fails_at", "large", "later", "mapped", "squares", "twice-over", "waits", "waits_for_many"]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -224,6 +239,11 @@ def test_workflows_that_fill_every_worker_find_room_for_their_tasks(work: Any, r
     threads = sum(remote.nthreads().values())
     handles = work.Twice.map([{"n": 2}] * (3 * threads), on=remote)
     assert [handle.result(50) for handle in handles] == [[1, 5, 1]] * (3 * threads)
+
+
+def test_coroutines_that_wait_find_room_for_their_tasks(work: Any, tmp_path: Path) -> None:
+    with cluster_elsewhere(tmp_path, 1, threads=1) as (address, _), Client(address, set_as_default=False) as client:
+        assert work.waits_for_many.submit(on=client).result(50) == [0, 0.1, 0.1]
 
 
 def test_status_progress_output_and_cancel(work: Any, remote: Client, tmp_path: Path) -> None:
