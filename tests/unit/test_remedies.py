@@ -16,7 +16,7 @@ from simmate_remote.cli.app import app
 
 ROOT = Path(__file__).parents[2]
 # Programs that every machine with ssh has, and those of a checkout.
-PROGRAMS = {"ssh", "ssh-add", "ssh-keygen", "ssh-keyscan", "ls", "df", "chmod", "getent", "make", "python"}
+PROGRAMS = {"ssh", "ssh-add", "ssh-keygen", "ssh-keyscan", "ls", "df", "chmod", "getent", "make", "ps", "python"}
 
 
 class Found(NamedTuple):
