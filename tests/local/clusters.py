@@ -14,7 +14,9 @@ PROGRAM = """
 import sys
 from distributed import LocalCluster
 workers, threads = map(int, sys.argv[1:])
-with LocalCluster(workers, threads_per_worker=threads, host="127.0.0.1", dashboard_address=":0") as cluster:
+with LocalCluster(
+    n_workers=workers, threads_per_worker=threads, host="127.0.0.1", dashboard_address=":0"
+) as cluster:
     print(cluster.scheduler_address, flush=True)
     sys.stdin.read()
 """
